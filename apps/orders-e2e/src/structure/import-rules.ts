@@ -1,0 +1,111 @@
+import { isBuiltin } from 'node:module'
+import { posix } from 'node:path'
+import type { Import } from './source.ts'
+import type { File, Project, Violation, Workspace } from './workspace.ts'
+
+/** Who may import whom, by the `role:` tag in each package.json. A role that is not listed here fails. */
+const mayImport: Record<string, string[]> = {
+  'role:process': ['role:business', 'role:storage', 'role:contract', 'role:platform'],
+  'role:business': ['role:storage', 'role:contract'],
+  'role:storage': [],
+  'role:contract': [],
+  'role:platform': [],
+  'role:check': ['role:contract'],
+}
+
+type Use = { project: Project; file: File; import: Import; where: string }
+
+/** Every way in which an import or a dependency breaks the layout. */
+export function checkImports(workspace: Workspace): Violation[] {
+  const uses = workspace.projects.flatMap((project) =>
+    project.files.flatMap((file) =>
+      file.imports.map((it) => ({ project, file, import: it, where: `${project.folder}/${file.path}:${it.line}` })),
+    ),
+  )
+  return [
+    ...workspace.projects.flatMap(roleKnown),
+    ...workspace.projects.flatMap((project) => dependencyDirections(workspace, project)),
+    ...uses.flatMap((use) => (use.import.specifier.startsWith('.') ? relative(use) : byName(workspace, use))),
+  ]
+}
+
+function roleKnown(project: Project): Violation[] {
+  if (hasRole(project)) return []
+  const message = `has no role: tag it with one of ${Object.keys(mayImport).join(', ')}`
+  return [{ rule: 'role', where: `${project.folder}/package.json`, message }]
+}
+
+function hasRole({ tags }: Project): boolean {
+  const roles = tags.filter((tag) => tag.startsWith('role:'))
+  return roles.length === 1 && roles.every((role) => role in mayImport)
+}
+
+function dependencyDirections(workspace: Workspace, project: Project): Violation[] {
+  return [...project.dependencies, ...project.devDependencies].flatMap((name) => {
+    const target = workspace.projects.find(({ packageName }) => packageName === name)
+    return target === undefined ? [] : direction(project, target, `${project.folder}/package.json`)
+  })
+}
+
+function direction(from: Project, to: Project, where: string): Violation[] {
+  const allowed = from.tags.flatMap((tag) => mayImport[tag] ?? [])
+  // A project without a known role breaks a rule of its own.
+  if (from === to || ![from, to].every(hasRole) || to.tags.some((tag) => allowed.includes(tag))) return []
+  return [{ rule: 'direction', where, message: `${from.packageName} may not use ${to.packageName}: turn it round` }]
+}
+
+function relative({ project, file, import: { specifier }, where }: Use): Violation[] {
+  const target = posix.join(posix.dirname(file.path), specifier)
+  if (target.startsWith('..')) {
+    return [
+      { rule: 'boundary', where, message: `${specifier} leaves ${project.folder}: import the package by its name` },
+    ]
+  }
+  if (shipped(file) && /^(?:testing|test|bench|e2e)\//.test(target)) return [testing(specifier, where)]
+  if (file.path.startsWith('migrations/') && !target.startsWith('migrations/')) return [migration(specifier, where)]
+  return []
+}
+
+function byName(workspace: Workspace, { project, file, import: { specifier }, where }: Use): Violation[] {
+  if (isBuiltin(specifier)) return []
+  const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+  const target = workspace.projects.find(({ packageName }) => packageName === name)
+  const found: Violation[] = []
+  if (target !== undefined) {
+    const wrongWay = direction(project, target, where)
+    if (wrongWay.length > 0) return wrongWay
+    const entry = `.${specifier.slice(name.length)}`
+    if (!target.exports.includes(entry)) {
+      found.push({
+        rule: 'exports',
+        where,
+        message: `${name} does not export ${entry}: use what its package.json lists`,
+      })
+    }
+    if (entry === './testing' && shipped(file)) found.push(testing(specifier, where))
+    if (file.path.startsWith('migrations/')) found.push(migration(specifier, where))
+  }
+  const tested = shipped(file) ? [] : [...project.devDependencies, ...workspace.rootDevDependencies]
+  if (name !== project.packageName && ![...project.dependencies, ...tested].includes(name)) {
+    const list = shipped(file) ? 'dependencies' : 'dependencies or devDependencies'
+    found.push({
+      rule: 'undeclared',
+      where,
+      message: `${name} is not in the ${list} of ${project.folder}/package.json`,
+    })
+  }
+  return found
+}
+
+/** What is left of a project in production, where devDependencies are not installed. */
+function shipped({ path }: File): boolean {
+  return path.startsWith('src/') || path.startsWith('migrations/')
+}
+
+function testing(specifier: string, where: string): Violation {
+  return { rule: 'testing', where, message: `${specifier} is for tests: a source may not import it` }
+}
+
+function migration(specifier: string, where: string): Violation {
+  return { rule: 'migration', where, message: `a migration outlives the code it would import from ${specifier}` }
+}
