@@ -1,0 +1,156 @@
+import { type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
+import pg from 'pg'
+import type { Tables } from './tables.ts'
+
+/** A prepared statement: `name` is unique per text, values are sent apart from it. */
+export type Statement = { name: string; text: string; values: unknown[] }
+
+type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean }
+
+const asText = (value: string) => value
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === pg.types.builtins.TIMESTAMPTZ) return asText
+    if (oid === pg.types.builtins.INT8) return Number
+    return pg.types.getTypeParser(oid, format as 'text')
+  },
+}
+
+/**
+ * Options of every pool that serves requests (times in milliseconds).
+ *
+ * The role is part of the connection's start-up packet: whatever rights the URL's user has, each connection runs as
+ * orders_app from its first statement, and RESET ROLE returns to it.
+ */
+export function connectionOptions(url: string, { max = 10 }: { max?: number } = {}) {
+  const { connectionString, options } = splitOptions(url)
+  return {
+    connectionString,
+    options: `${options} -c role=orders_app -c TimeZone=UTC -c DateStyle=ISO`.trim(),
+    application_name: 'orders',
+    max,
+    types,
+    pipeline: true,
+    keepAlive: true,
+    connectionTimeoutMillis: 1000,
+    idleTimeoutMillis: 60_000,
+    maxLifetimeSeconds: 1800,
+    statement_timeout: 4000,
+    query_timeout: 5000,
+    lock_timeout: 1000,
+    idle_in_transaction_session_timeout: 10_000,
+  } satisfies pg.PoolConfig & { pipeline: boolean }
+}
+
+function splitOptions(url: string) {
+  const parsed = new URL(url)
+  const options = parsed.searchParams.get('options') ?? ''
+  parsed.searchParams.delete('options')
+  return { connectionString: parsed.href, options }
+}
+
+const begin = 'BEGIN'
+const commit = 'COMMIT'
+const setTenant = (orgId: string) => ({
+  name: 'set_tenant',
+  text: "SELECT set_config('app.org_id', $1, true)",
+  values: [orgId],
+})
+
+export type Database = ReturnType<typeof openDatabase>
+
+/**
+ * The one way to the orders' database. `pool` is made with connectionOptions and is closed by whoever made it.
+ * Errors of idle and of checked-out connections go to `onError`: without a listener on both, a database that restarts
+ * would end the process.
+ */
+export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
+  pool.on('error', onError)
+  pool.on('connect', (client) => client.on('error', onError))
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+
+  /** Runs `work` in a transaction that sees and writes the rows of one organisation only. */
+  function inTenant<T>(
+    orgId: string,
+    work: (trx: Transaction<Tables>) => Promise<T>,
+    { isolation = 'read committed', readOnly = false }: TransactionOptions = {},
+  ): Promise<T> {
+    return kysely
+      .transaction()
+      .setIsolationLevel(isolation)
+      .setAccessMode(readOnly ? 'read only' : 'read write')
+      .execute(async (trx) => {
+        await trx.executeQuery({ ...tenantQuery, parameters: [orgId] })
+        return work(trx)
+      })
+  }
+
+  /**
+   * The same for a single statement, in one round trip: BEGIN, the tenant, the statement and COMMIT leave in one burst.
+   * With `followUp`, the transaction stays open for the statement that it makes of the first one's rows.
+   * Resolves after the commit. If the connection breaks before its answer, the outcome is unknown: an error that
+   * isUnavailable recognises.
+   */
+  async function runInTenant<Row extends object>(
+    orgId: string,
+    statement: Statement,
+    followUp?: (rows: Row[]) => Statement | undefined,
+  ): Promise<Row[]> {
+    const client = await pool.connect()
+    try {
+      const opening = [client.query(begin), client.query(setTenant(orgId)), client.query<Row>(statement)] as const
+      if (!followUp) {
+        const [, , { rows }, end] = await settle([...opening, client.query(commit)] as const)
+        assertCommitted(end)
+        client.release()
+        return rows
+      }
+      const [, , { rows }] = await settle(opening)
+      const second = followUp(rows)
+      const results = await settle(second ? [client.query(second), client.query(commit)] : [client.query(commit)])
+      assertCommitted(results.at(-1))
+      client.release()
+      return rows
+    } catch (error) {
+      client.release(true) // also ends a transaction that may still be open
+      throw error
+    }
+  }
+
+  /** Runs a read that belongs to no organisation, such as a health check. */
+  async function runGlobal<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]> {
+    const { rows } = await pool.query<Row>(statement)
+    return rows
+  }
+
+  return {
+    inTenant,
+    runInTenant,
+    runGlobal,
+    /** Connections in use, idle, and requests that wait for one. */
+    poolState: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount, max: pool.options.max }),
+  }
+}
+
+const tenantQuery = (() => {
+  const { text } = setTenant('')
+  return { sql: text, query: { kind: 'RawNode', sqlFragments: [text], parameters: [] }, queryId: { queryId: 'set_tenant' } }
+})() as unknown as Parameters<Kysely<Tables>['executeQuery']>[0] & { parameters: unknown[] }
+
+type Settled<T extends readonly unknown[]> = { -readonly [K in keyof T]: Awaited<T[K]> }
+
+/** Waits for all of a burst, so that a failed statement never leaves the others' answers to the connection's next user. */
+async function settle<const T extends readonly Promise<unknown>[]>(burst: T): Promise<Settled<T>> {
+  const results = await Promise.allSettled(burst)
+  const values = results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
+  return values as Settled<T>
+}
+
+/** COMMIT of a failed transaction is not an error to PostgreSQL: it answers ROLLBACK. */
+function assertCommitted(result: unknown): void {
+  const { command } = result as pg.QueryResult
+  if (command !== commit) throw new Error(`the transaction ended with ${command}`)
+}

@@ -1,0 +1,5 @@
+export { connectionOptions, type Database, openDatabase, type Statement } from './database.ts'
+export { DatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
+export { migrateToLatest } from './migrate.ts'
+export { assertSchema, assertServable } from './servable.ts'
+export type { Tables } from './tables.ts'

@@ -1,0 +1,70 @@
+import { readdirSync } from 'node:fs'
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { Kysely, PostgresDialect, sql } from 'kysely'
+import { FileMigrationProvider, Migrator } from 'kysely/migration'
+import pg from 'pg'
+import { DatabaseError, pgErrorCode } from './errors.ts'
+
+const migrationFolder = path.join(import.meta.dirname, '../migrations')
+
+/** Names of the migrations that this code was written against, oldest first. */
+export const migrationNames: readonly string[] = readdirSync(migrationFolder)
+  .filter((file) => /\.(ts|js)$/.test(file))
+  .map((file) => path.parse(file).name)
+  .sort()
+
+const lockNotAvailable = '55P03'
+const retryForMs = 60_000
+
+/**
+ * Brings the schema of `url` up to this code, all in one transaction under an advisory lock, and returns the names of
+ * the migrations that ran. A schema that is newer already (a later release migrated it) is left as it is.
+ * Waits at most 500 ms for each lock, so that readers never queue behind it, and tries again for a minute.
+ */
+export async function migrateToLatest(url: string): Promise<string[]> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 1,
+    connectionTimeoutMillis: 5000,
+    lock_timeout: 500,
+    application_name: 'orders-migrate',
+  })
+  const problems: Error[] = []
+  pool.on('error', (error) => problems.push(error))
+  pool.on('connect', (client) => client.on('error', (error) => problems.push(error)))
+  const db = new Kysely<{ kysely_migration: { name: string } }>({ dialect: new PostgresDialect({ pool }) })
+  try {
+    await assertSupported(db)
+    for (const giveUpAt = Date.now() + retryForMs; ; ) {
+      if ((await pendingMigrations(db)).length === 0) return []
+      const provider = new FileMigrationProvider({ fs, path, migrationFolder })
+      const { error, results } = await new Migrator({ db, provider }).migrateToLatest()
+      if (!error) return (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName)
+      if (pgErrorCode(error) !== lockNotAvailable || Date.now() > giveUpAt) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
+    }
+  } finally {
+    await db.destroy()
+  }
+}
+
+async function assertSupported(db: Kysely<{ kysely_migration: { name: string } }>): Promise<void> {
+  const { rows } = await sql<{ server_version_num: string }>`SHOW server_version_num`.execute(db)
+  const major = Math.floor(Number(rows[0]?.server_version_num) / 10_000)
+  if (major < 18) {
+    throw new DatabaseError(`The database runs PostgreSQL ${major}, and Orders needs 18 or newer: upgrade the server.`)
+  }
+}
+
+async function pendingMigrations(db: Kysely<{ kysely_migration: { name: string } }>): Promise<string[]> {
+  const { rows } = await sql<{ there: boolean }>`SELECT to_regclass('kysely_migration') IS NOT NULL AS there`.execute(db)
+  if (!rows[0]?.there) return [...migrationNames]
+  const done = await db.selectFrom('kysely_migration').select('name').execute()
+  return missingMigrations(done.map((row) => row.name))
+}
+
+/** What `done` lacks of the migrations this code needs. */
+export function missingMigrations(done: readonly string[]): string[] {
+  return migrationNames.filter((name) => !done.includes(name))
+}

@@ -1,0 +1,64 @@
+import type { Database } from './database.ts'
+import { DatabaseError, pgErrorCode } from './errors.ts'
+import { missingMigrations } from './migrate.ts'
+
+type Facts = {
+  role: string
+  above: boolean
+  owns: boolean
+  fsync: string
+  full_page_writes: string
+  synchronous_commit: string
+}
+
+// Everything that a single look can tell about who we are here and whether a commit is durable.
+const facts = {
+  name: 'servable',
+  text: `SELECT current_user AS role,
+      (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS above,
+      EXISTS (SELECT FROM pg_class WHERE relowner = current_user::regrole) AS owns,
+      current_setting('fsync') AS fsync,
+      current_setting('full_page_writes') AS full_page_writes,
+      current_setting('synchronous_commit') AS synchronous_commit`,
+  values: [],
+}
+
+const schema = { name: 'schema', text: 'SELECT name FROM kysely_migration', values: [] }
+
+/**
+ * Throws a DatabaseError unless orders may be served from here: the schema is at least as new as the code, the role
+ * owns nothing and bypasses nothing, and an acknowledged commit survives a crash.
+ */
+export async function assertServable(db: Database): Promise<void> {
+  const [found] = await db.runGlobal<Facts>(facts)
+  if (!found) throw new DatabaseError('The database did not say who we are: check DATABASE_URL.')
+  if (found.role !== 'orders_app' || found.above || found.owns) {
+    throw new DatabaseError(
+      `Orders will not serve as ${found.role}, which may see other organisations' rows: grant orders_app to the user of DATABASE_URL.`,
+    )
+  }
+  for (const name of ['fsync', 'full_page_writes', 'synchronous_commit'] as const) {
+    if (found[name] === 'off' || found[name] === 'local') {
+      throw new DatabaseError(
+        `The database runs with ${name}=${found[name]}, so an acknowledged order could be lost: set it to on.`,
+      )
+    }
+  }
+  await assertSchema(db)
+}
+
+/** Throws a DatabaseError if the schema is older than the code needs; a newer one is fine. */
+export async function assertSchema(db: Database): Promise<void> {
+  const rows = await db.runGlobal<{ name: string }>(schema).catch((error) => {
+    if (pgErrorCode(error) === undefinedTable) return []
+    throw error
+  })
+  const missing = missingMigrations(rows.map((row) => row.name))
+  if (missing.length > 0) {
+    throw new DatabaseError(
+      `The schema is older than this release needs (missing: ${missing.join(', ')}): run npx nx run database:migrate.`,
+    )
+  }
+}
+
+const undefinedTable = '42P01'

@@ -1,0 +1,64 @@
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely'
+
+/** Times come as PostgreSQL's own text in UTC with microseconds, which a cursor needs; amounts as exact decimal text. */
+type Time = ColumnType<string, string | undefined, string>
+
+export interface OrdersTable {
+  org_id: string
+  id: string
+  project_id: string | null
+  amount: string
+  currency: string
+  status: Generated<string>
+  description: string | null
+  metadata: ColumnType<Record<string, string>, string | undefined, string>
+  created_at: Time
+  updated_at: Time
+  version: Generated<number>
+}
+
+export interface OrderEventsTable {
+  org_id: string
+  order_id: string
+  sequence: number
+  id: Generated<string>
+  type: string
+  data: ColumnType<Record<string, unknown>, string, never>
+  occurred_at: Time
+}
+
+export interface OutboxTable {
+  id: GeneratedAlways<number>
+  org_id: string
+  order_id: string
+  sequence: number
+  created_at: Time
+}
+
+export interface IdempotencyRecordsTable {
+  org_id: string
+  route: string
+  principal: string
+  key: string
+  fingerprint: Buffer
+  answer: ColumnType<Record<string, unknown> | null, string | null, string>
+  created_at: Time
+}
+
+export interface OrganisationsTable {
+  id: Generated<string>
+  name: string
+  slug: string
+  created_at: Time
+  updated_at: Time
+}
+
+export interface Tables {
+  organisations: OrganisationsTable
+  orders: OrdersTable
+  order_events: OrderEventsTable
+  outbox: OutboxTable
+  idempotency_records: IdempotencyRecordsTable
+  service_keys: { name: string; key: Buffer }
+  kysely_migration: { name: string }
+}

@@ -1,0 +1,107 @@
+import { OrdersError } from './errors.ts'
+
+type Waiting<Item, Result> = { item: Item; resolve: (result: Result) => void; reject: (error: unknown) => void }
+
+type Options<Item, Result> = {
+  /** Answers a batch of one lane, a result or an error an item, in the items' order. */
+  run: (lane: string, items: Item[]) => Promise<(Result | Error)[]>
+  /** True if an error of `run` is the fault of some item: then halves of the batch are run on their own. */
+  isItemFault?: (error: unknown) => boolean
+  maxBatch?: number
+  maxWaiting?: number
+  /** Batches in flight over all lanes; a lane has one at a time unless `perLane` says more. */
+  concurrency?: number
+  perLane?: number
+  onBatch?: (size: number) => void
+}
+
+export type Batcher<Item, Result> = ReturnType<typeof createBatcher<Item, Result>>
+
+/**
+ * Gathers the requests of a lane (an organisation) that arrive while the lane's batch is in flight, and runs them
+ * together. A request that meets an idle lane leaves at the end of the same turn of the event loop: it waits only for
+ * those that arrived with it. Lanes take turns, so that a busy one delays nobody else by more than a batch.
+ */
+export function createBatcher<Item, Result>(options: Options<Item, Result>) {
+  const { run, isItemFault = () => false, maxBatch = 500, maxWaiting = 10_000, onBatch } = options
+  const { concurrency = 4, perLane = 1 } = options
+  const queues = new Map<string, Waiting<Item, Result>[]>() // in the order of their turns
+  const inFlight = new Map<string, number>()
+  let running = 0
+  let waiting = 0
+  let scheduled = false
+  let onIdle: (() => void)[] = []
+
+  function add(lane: string, item: Item): Promise<Result> {
+    if (waiting >= maxWaiting) {
+      return Promise.reject(new OrdersError('OVERLOADED', 'Too many requests are waiting for the database.'))
+    }
+    waiting++
+    return new Promise((resolve, reject) => {
+      const queue = queues.get(lane)
+      if (queue) queue.push({ item, resolve, reject })
+      else queues.set(lane, [{ item, resolve, reject }])
+      schedule()
+    })
+  }
+
+  function schedule() {
+    if (scheduled || running >= concurrency) return
+    scheduled = true
+    setImmediate(() => {
+      scheduled = false
+      startBatches()
+    })
+  }
+
+  function startBatches() {
+    for (const [lane, queue] of queues) {
+      if (running >= concurrency) return
+      if ((inFlight.get(lane) ?? 0) >= perLane) continue
+      queues.delete(lane)
+      if (queue.length > maxBatch) queues.set(lane, queue.splice(maxBatch)) // the rest goes to the end of the line
+      void start(lane, queue)
+    }
+  }
+
+  async function start(lane: string, batch: Waiting<Item, Result>[]) {
+    running++
+    waiting -= batch.length
+    inFlight.set(lane, (inFlight.get(lane) ?? 0) + 1)
+    onBatch?.(batch.length)
+    await answer(lane, batch)
+    running--
+    const left = (inFlight.get(lane) ?? 1) - 1
+    if (left === 0) inFlight.delete(lane)
+    else inFlight.set(lane, left)
+    if (queues.size > 0) schedule()
+    else if (running === 0) for (const resolve of onIdle.splice(0)) resolve()
+  }
+
+  async function answer(lane: string, batch: Waiting<Item, Result>[]): Promise<void> {
+    try {
+      const items = batch.map(({ item }) => item)
+      const results = await run(lane, items)
+      batch.forEach(({ resolve, reject }, i) => {
+        const result = results[i]
+        if (result instanceof Error) reject(result)
+        else resolve(result as Result)
+      })
+    } catch (error) {
+      if (batch.length > 1 && isItemFault(error)) {
+        const middle = batch.length >> 1
+        await answer(lane, batch.slice(0, middle))
+        await answer(lane, batch.slice(middle))
+      } else for (const { reject } of batch) reject(error)
+    }
+  }
+
+  return {
+    add,
+    /** Requests that are not yet part of a batch. */
+    waiting: () => waiting,
+    /** Resolves when everything that was added has been answered. */
+    idle: () =>
+      running === 0 && waiting === 0 ? Promise.resolve() : new Promise<void>((resolve) => onIdle.push(resolve)),
+  }
+}

@@ -1,0 +1,7 @@
+export { amountText } from './amount.ts'
+export { type Verb, verbs, verbsFor } from './change-order.ts'
+export { type Fault, OrdersError } from './errors.ts'
+export { createOrders, type Orders } from './orders.ts'
+export type { Placed } from './place-order.ts'
+export type { Claim, StoredAnswer } from './placement-repository.ts'
+export { maxPage } from './read-orders.ts'

@@ -1,0 +1,44 @@
+import { type Database, DatabaseError } from '@orders/database'
+import type { Order } from '@orders/schema'
+import { createChanging } from './change-order.ts'
+import { createPlacing } from './place-order.ts'
+import type { StoredAnswer } from './placement-repository.ts'
+import { createReading } from './read-orders.ts'
+
+type Options = {
+  database: Database
+  /** ISO 4217 code of orders that name none. */
+  defaultCurrency: string
+  /** What is answered, and replayed, for an order that was created or that was there already. */
+  answerFor: (order: Order, created: boolean) => StoredAnswer
+  /** Told the number of orders in each flush. */
+  onBatch?: (size: number) => void
+}
+
+export type Orders = Awaited<ReturnType<typeof createOrders>>
+
+/** The use cases of orders. `orgId` is always the organisation that the caller acts in. */
+export async function createOrders(options: Options) {
+  const { database } = options
+  const placing = createPlacing(options)
+  const reading = createReading(database, await cursorKey(database))
+  return {
+    ...createChanging(database),
+    placeOrder: placing.placeOrder,
+    getOrder: reading.getOrder,
+    listOrders: reading.listOrders,
+    listEvents: reading.listEvents,
+    orderStats: reading.orderStats,
+    /** Requests that wait for a batch. */
+    waiting: placing.waiting,
+    /** Resolves when every batch has been answered. */
+    idle: async () => void (await Promise.all([placing.idle(), reading.idle()])),
+  }
+}
+
+async function cursorKey(database: Database): Promise<Buffer> {
+  const text = "SELECT key FROM service_keys WHERE name = 'cursor'"
+  const [row] = await database.runGlobal<{ key: Buffer }>({ name: 'cursor_key', text, values: [] })
+  if (!row) throw new DatabaseError('The table service_keys has no key for cursors: restore it from a backup.')
+  return row.key
+}

@@ -1,0 +1,195 @@
+import { isDeepStrictEqual } from 'node:util'
+import { type Database, pgErrorCode } from '@orders/database'
+import type { NewOrder, Order } from '@orders/schema'
+import { v7 as uuidv7 } from 'uuid'
+import { amountText } from './amount.ts'
+import { createBatcher } from './batcher.ts'
+import { OrdersError } from './errors.ts'
+import {
+  type Claim,
+  completeClaims,
+  insertAnsweredClaim,
+  type NewOrderRow,
+  placeClaimedOrders,
+  placeOrders,
+  type StoredAnswer,
+  selectConflicts,
+} from './placement-repository.ts'
+import { retryingConflicts } from './retry.ts'
+import { type OrderRow, toOrder, toRfc3339 } from './row.ts'
+
+type Placement = NewOrderRow & { claim: Claim | undefined }
+
+/** `answer` is there if the request had an Idempotency-Key; with `replayed`, it was given before and there is no order. */
+export type Placed =
+  | { replayed: false; created: boolean; order: Order; answer: StoredAnswer | undefined }
+  | { replayed: true; answer: StoredAnswer }
+
+type Options = {
+  database: Database
+  /** ISO 4217 code of orders that name none. */
+  defaultCurrency: string
+  /** What will be answered for an order that was created, or that was there already with the same content. */
+  answerFor: (order: Order, created: boolean) => StoredAnswer
+  onBatch?: (size: number) => void
+}
+
+type Conflict = OrderRow & {
+  fingerprint: Buffer | null
+  answer: StoredAnswer | null
+  placed: Record<string, unknown> | null
+}
+
+const placeAttempts = 3
+const lockNotAvailable = '55P03'
+const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
+
+/** Placing of orders: many requests share one statement and one commit, and each gets its own answer after it. */
+export function createPlacing({ database, defaultCurrency, answerFor, onBatch }: Options) {
+  const places = createBatcher<Placement, Placed | undefined>({
+    run: retryingConflicts(placeBatch),
+    isItemFault: isRowFault,
+    ...(onBatch && { onBatch }),
+  })
+  const conflicts = createBatcher<Placement, Conflict>({
+    run: (orgId, items) => database.runInTenant<Conflict>(orgId, selectConflicts(orgId, items)),
+    concurrency: 2,
+  })
+
+  /**
+   * Places an order once: a repeated key replays its first answer, a repeated id with the same content meets its order.
+   * Throws AMOUNT_INVALID, ORDER_ID_TAKEN, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, OVERLOADED.
+   */
+  async function placeOrder(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
+    const placement = { ...toRow(order, defaultCurrency), claim }
+    for (let attempt = 0; attempt < placeAttempts; attempt++) {
+      const placed = await places.add(orgId, placement).catch(asInFlight)
+      if (placed) return placed
+      const known = await settle(orgId, placement)
+      if (known) return known
+    }
+    throw inFlight()
+  }
+
+  async function placeBatch(orgId: string, batch: Placement[]): Promise<(Placed | undefined)[]> {
+    const firsts = firstOfEach(batch)
+    const rows = await insert(orgId, [...firsts].sort(byId))
+    const times = new Map(rows.map((row) => [row.id, row.created_at]))
+    return batch.map((item) => {
+      const time = firsts.has(item) ? times.get(item.id) : undefined
+      return time === undefined ? undefined : placedNow(orgId, item, time)
+    })
+  }
+
+  function insert(orgId: string, items: Placement[]) {
+    type Row = { id: string; created_at: string }
+    if (items.every(({ claim }) => !claim)) return database.runInTenant<Row>(orgId, placeOrders(orgId, items))
+    return database.runInTenant<Row>(orgId, placeClaimedOrders(orgId, items), (rows) => {
+      const times = new Map(rows.map((row) => [row.id, row.created_at]))
+      const answered: { claim: Claim; answer: StoredAnswer }[] = []
+      const unplaced: Claim[] = []
+      for (const item of items) {
+        if (!item.claim) continue
+        const time = times.get(item.id)
+        if (time === undefined) unplaced.push(item.claim)
+        else answered.push({ claim: item.claim, answer: answerFor(newOrder(orgId, item, time), true) })
+      }
+      return completeClaims(orgId, answered, unplaced)
+    })
+  }
+
+  function placedNow(orgId: string, item: Placement, time: string): Placed {
+    const order = newOrder(orgId, item, time)
+    return { replayed: false, created: true, order, answer: item.claim && answerFor(order, true) }
+  }
+
+  /** The answer to a request whose key or id is there already; undefined if neither is there any more. */
+  async function settle(orgId: string, item: Placement): Promise<Placed | undefined> {
+    const found = await conflicts.add(orgId, item)
+    const { claim } = item
+    if (claim && found.answer && found.fingerprint) {
+      if (!claim.fingerprint.equals(found.fingerprint)) {
+        throw new OrdersError('IDEMPOTENCY_MISMATCH', 'This Idempotency-Key was used before with another body.')
+      }
+      return { replayed: true, answer: found.answer }
+    }
+    if (!found.id || !found.placed) return undefined
+    if (!isDeepStrictEqual(contentOf(item), placedContent(found.placed))) {
+      throw new OrdersError('ORDER_ID_TAKEN', `The order ${item.id} was placed before with other content.`)
+    }
+    const order = toOrder(found)
+    if (!claim) return { replayed: false, created: false, order, answer: undefined }
+    const answer = answerFor(order, false)
+    const kept = await database.runInTenant(orgId, insertAnsweredClaim(orgId, claim, answer))
+    return kept.length > 0 ? { replayed: false, created: false, order, answer } : settle(orgId, item)
+  }
+
+  return { placeOrder, idle: async () => void (await Promise.all([places.idle(), conflicts.idle()])), waiting: places.waiting }
+}
+
+/** A batch holds each id and each key once; what repeats one waits for the outcome of the first. */
+function firstOfEach(batch: Placement[]): Set<Placement> {
+  const ids = new Set<string>()
+  const keys = new Set<string>()
+  const firsts = new Set<Placement>()
+  for (const item of batch) {
+    const key = item.claim && `${item.claim.route} ${item.claim.principal} ${item.claim.key}`
+    if (ids.has(item.id) || (key && keys.has(key))) continue
+    ids.add(item.id)
+    if (key) keys.add(key)
+    firsts.add(item)
+  }
+  return firsts
+}
+
+// All processes lock in one order, so that their batches cannot deadlock.
+const byId = (a: Placement, b: Placement) => (a.id < b.id ? -1 : 1)
+
+export function toRow(order: NewOrder, defaultCurrency: string): NewOrderRow {
+  const currency = order.currency ?? defaultCurrency
+  return {
+    id: order.id ?? uuidv7(),
+    amount: amountText(order.amount, currency),
+    currency,
+    description: order.description ?? null,
+    metadata: order.metadata ? JSON.stringify(order.metadata) : '{}',
+  }
+}
+
+function newOrder(orgId: string, item: NewOrderRow, time: string): Order {
+  const at = toRfc3339(time)
+  return {
+    id: item.id,
+    org_id: orgId,
+    project_id: null,
+    amount: Number(item.amount),
+    currency: item.currency,
+    status: 'placed',
+    description: item.description,
+    metadata: item.metadata === '{}' ? {} : JSON.parse(item.metadata),
+    created_at: at,
+    updated_at: at,
+    version: 1,
+  }
+}
+
+const contentOf = ({ amount, currency, description, metadata }: NewOrderRow) => ({
+  amount: Number(amount),
+  currency,
+  description,
+  metadata: JSON.parse(metadata),
+})
+
+const placedContent = ({ amount, currency, description, metadata }: Record<string, unknown>) => ({
+  amount,
+  currency,
+  description,
+  metadata,
+})
+
+const inFlight = () =>
+  new OrdersError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key or id has not been answered yet.')
+
+function asInFlight(error: unknown): never {
+  throw pgErrorCode(error) === lockNotAvailable ? inFlight() : error
+}

@@ -1,0 +1,147 @@
+import type { Statement } from '@orders/database'
+import { orderColumns } from './row.ts'
+
+/** The content of an order that is to be placed; `amount` and `metadata` as text for PostgreSQL. */
+export type NewOrderRow = {
+  id: string
+  amount: string
+  currency: string
+  description: string | null
+  metadata: string
+}
+
+/** Whose request an Idempotency-Key names, and a digest of its body. */
+export type Claim = { route: string; principal: string; key: string; fingerprint: Buffer }
+
+/** What was answered, kept to be answered again byte for byte. */
+export type StoredAnswer = { status: number; headers: Record<string, string>; body: string }
+
+// Shared tail: the event and the outbox row of every order that was really inserted.
+const recordPlaced = `
+  clock AS (
+    SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time
+  ), event AS (
+    INSERT INTO order_events (org_id, order_id, sequence, type, data)
+    SELECT org_id, id, 1, 'orders.order.placed.v1', jsonb_build_object(
+      'id', id, 'org_id', org_id, 'project_id', project_id, 'amount', amount, 'currency', currency, 'status', status,
+      'description', description, 'metadata', metadata,
+      'created_at', (SELECT time FROM clock), 'updated_at', (SELECT time FROM clock), 'version', 1)
+    FROM placed
+  ), message AS (
+    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
+  )
+  SELECT id, created_at FROM placed`
+
+const insertOrders = `
+  INSERT INTO orders (org_id, id, amount, currency, description, metadata)
+  SELECT $1::uuid, id, amount, currency, description, metadata
+  FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[])`
+
+/** Inserts the orders whose id is free, with event and outbox row, and returns those: { id, created_at }. */
+export function placeOrders(orgId: string, orders: NewOrderRow[]): Statement {
+  return {
+    name: 'place_orders',
+    text: `WITH placed AS (${insertOrders}
+      AS input (id, amount, currency, description, metadata)
+      ON CONFLICT DO NOTHING RETURNING *), ${recordPlaced}`,
+    values: [orgId, ...columnsOf(orders)],
+  }
+}
+
+/** As placeOrders, but an order with a key is inserted only if its key could be claimed first. */
+export function placeClaimedOrders(orgId: string, orders: (NewOrderRow & { claim: Claim | undefined })[]): Statement {
+  return {
+    name: 'place_claimed_orders',
+    text: `WITH claimed AS (
+        INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint)
+        SELECT $1::uuid, route, principal, key, fingerprint
+        FROM unnest($7::text[], $8::text[], $9::text[], $10::bytea[]) AS claim (route, principal, key, fingerprint)
+        WHERE key IS NOT NULL ORDER BY route, principal, key
+        ON CONFLICT DO NOTHING RETURNING route, principal, key
+      ), placed AS (
+        INSERT INTO orders (org_id, id, amount, currency, description, metadata)
+        SELECT $1::uuid, id, amount, currency, description, metadata
+        FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[], $9::text[])
+          AS input (id, amount, currency, description, metadata, route, principal, key)
+        WHERE key IS NULL OR (route, principal, key) IN (SELECT route, principal, key FROM claimed)
+        ORDER BY id ON CONFLICT DO NOTHING RETURNING *
+      ), ${recordPlaced}`,
+    values: [
+      orgId,
+      ...columnsOf(orders),
+      orders.map(({ claim }) => claim?.route ?? null),
+      orders.map(({ claim }) => claim?.principal ?? null),
+      orders.map(({ claim }) => claim?.key ?? null),
+      orders.map(({ claim }) => claim?.fingerprint ?? null),
+    ],
+  }
+}
+
+/**
+ * Completes the claims that this transaction made: a claim of a placed order gets its answer, and a claim whose order
+ * was not placed (its id was taken) is given up.
+ */
+export function completeClaims(orgId: string, answered: { claim: Claim; answer: StoredAnswer }[], unplaced: Claim[]): Statement {
+  const columns = (claims: Claim[]) => [
+    claims.map((claim) => claim.route),
+    claims.map((claim) => claim.principal),
+    claims.map((claim) => claim.key),
+  ]
+  return {
+    name: 'complete_claims',
+    text: `WITH given_up AS (
+        DELETE FROM idempotency_records r USING unnest($6::text[], $7::text[], $8::text[]) AS c (route, principal, key)
+        WHERE r.org_id = $1 AND r.route = c.route AND r.principal = c.principal AND r.key = c.key AND r.answer IS NULL)
+      UPDATE idempotency_records r SET answer = c.answer
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) AS c (route, principal, key, answer)
+      WHERE r.org_id = $1 AND r.route = c.route AND r.principal = c.principal AND r.key = c.key AND r.answer IS NULL`,
+    values: [
+      orgId,
+      ...columns(answered.map(({ claim }) => claim)),
+      answered.map(({ answer }) => JSON.stringify(answer)),
+      ...columns(unplaced),
+    ],
+  }
+}
+
+/** Keeps the answer of a request that met its own order; does nothing if the key has been used. Returns { key } if kept. */
+export function insertAnsweredClaim(orgId: string, claim: Claim, answer: StoredAnswer): Statement {
+  return {
+    name: 'insert_answered_claim',
+    text: `INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint, answer)
+      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING key`,
+    values: [orgId, claim.route, claim.principal, claim.key, claim.fingerprint, JSON.stringify(answer)],
+  }
+}
+
+/** What is already there for requests that could not be placed, one row a request in their order. */
+export function selectConflicts(orgId: string, requests: { id: string; claim: Claim | undefined }[]): Statement {
+  return {
+    name: 'select_conflicts',
+    text: `SELECT r.fingerprint, r.answer, e.data AS placed, ${orderColumns.map((column) => `o.${column}`).join(', ')}
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
+        AS n (id, route, principal, key, position)
+      LEFT JOIN idempotency_records r
+        ON r.org_id = $1 AND r.route = n.route AND r.principal = n.principal AND r.key = n.key
+      LEFT JOIN orders o ON o.org_id = $1 AND o.id = n.id
+      LEFT JOIN order_events e ON e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1
+      ORDER BY n.position`,
+    values: [
+      orgId,
+      requests.map(({ id }) => id),
+      requests.map(({ claim }) => claim?.route ?? null),
+      requests.map(({ claim }) => claim?.principal ?? null),
+      requests.map(({ claim }) => claim?.key ?? null),
+    ],
+  }
+}
+
+function columnsOf(orders: NewOrderRow[]) {
+  return [
+    orders.map((order) => order.id),
+    orders.map((order) => order.amount),
+    orders.map((order) => order.currency),
+    orders.map((order) => order.description),
+    orders.map((order) => order.metadata),
+  ]
+}

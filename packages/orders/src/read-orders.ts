@@ -1,0 +1,75 @@
+import type { Database } from '@orders/database'
+import type { Order, OrderEvent, OrderFilter, OrderPage, OrderStats } from '@orders/schema'
+import { createBatcher } from './batcher.ts'
+import { notFound } from './change-order.ts'
+import { createCursors } from './cursor.ts'
+import { selectEvents } from './event-repository.ts'
+import { selectOrders, selectPage, selectStats } from './order-repository.ts'
+import { type OrderRow, toOrder, toRfc3339 } from './row.ts'
+
+type Page = { filter: OrderFilter; limit: number; cursor: string | undefined }
+
+export const maxPage = 200
+
+/** Reads. Requests for single orders, and requests for one and the same page, share a query. */
+export function createReading(database: Database, cursorKey: Buffer) {
+  const cursors = createCursors(cursorKey)
+
+  const byId = createBatcher<string, Order | undefined>({
+    run: async (orgId, ids) => {
+      const rows = await database.runInTenant<OrderRow>(orgId, selectOrders(orgId, ids))
+      const found = new Map(rows.map((row) => [row.id, row]))
+      return ids.map((id) => {
+        const row = found.get(id)
+        return row && toOrder(row)
+      })
+    },
+    perLane: 2,
+  })
+
+  // A lane of this batcher is one page of one organisation: all its items have the same answer.
+  const pages = createBatcher<{ orgId: string; page: Page; scope: string }, OrderPage>({
+    run: async (_lane, items) => {
+      const [first] = items
+      if (!first) return []
+      const page = await readPage(first.orgId, first.page, first.scope)
+      return items.map(() => page)
+    },
+    perLane: 2,
+  })
+
+  /** Throws ORDER_NOT_FOUND. */
+  async function getOrder(orgId: string, id: string): Promise<Order> {
+    const order = await byId.add(orgId, id)
+    if (!order) throw notFound(id)
+    return order
+  }
+
+  /** Newest first. The same object may answer several requests: do not change it. Throws CURSOR_INVALID. */
+  function listOrders(orgId: string, page: Page): Promise<OrderPage> {
+    const scope = JSON.stringify([orgId, Object.entries(page.filter).sort()])
+    return pages.add(`${scope} ${page.limit} ${page.cursor ?? ''}`, { orgId, page, scope })
+  }
+
+  async function readPage(orgId: string, { filter, limit, cursor }: Page, scope: string): Promise<OrderPage> {
+    const size = Math.min(limit, maxPage)
+    const after = cursor === undefined ? undefined : cursors.open(scope, cursor)
+    const rows = await database.runInTenant<OrderRow>(orgId, selectPage(orgId, filter, size, after))
+    const last = rows.length > size ? rows[size - 1] : undefined
+    return { data: rows.slice(0, size).map(toOrder), next_cursor: last ? cursors.seal(scope, last) : null }
+  }
+
+  /** The history of an order, oldest first, from the event after the sequence `after`. Throws ORDER_NOT_FOUND. */
+  async function listEvents(orgId: string, id: string, { after = 0, limit = maxPage } = {}): Promise<OrderEvent[]> {
+    const events = await database.runInTenant<OrderEvent>(orgId, selectEvents(orgId, id, after, limit))
+    if (events.length === 0) await getOrder(orgId, id)
+    return events.map((event) => ({ ...event, occurred_at: toRfc3339(event.occurred_at) }))
+  }
+
+  /** Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. */
+  function orderStats(orgId: string, from: string, to: string): Promise<OrderStats['data']> {
+    return database.runInTenant(orgId, selectStats(orgId, from, to))
+  }
+
+  return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }
+}

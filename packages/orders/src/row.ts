@@ -1,0 +1,40 @@
+import type { Order, OrderStatus } from '@orders/schema'
+
+/** An order as PostgreSQL sends it: exact decimal text, and times as text in UTC with microseconds. */
+export type OrderRow = Omit<Order, 'amount' | 'status'> & { amount: string; status: string }
+
+export const orderColumns = [
+  'id',
+  'org_id',
+  'project_id',
+  'amount',
+  'currency',
+  'status',
+  'description',
+  'metadata',
+  'created_at',
+  'updated_at',
+  'version',
+] as const
+
+export function toOrder(row: OrderRow): Order {
+  return {
+    id: row.id,
+    org_id: row.org_id,
+    project_id: row.project_id,
+    amount: Number(row.amount),
+    currency: row.currency,
+    status: row.status as OrderStatus,
+    description: row.description,
+    metadata: row.metadata,
+    created_at: toRfc3339(row.created_at),
+    updated_at: toRfc3339(row.updated_at),
+    version: row.version,
+  }
+}
+
+/** "2026-11-21 01:02:03.456789+00" -> "2026-11-21T01:02:03.456Z"; PostgreSQL leaves trailing zeros of the fraction out. */
+export function toRfc3339(time: string): string {
+  const fraction = time.length > 23 ? time.slice(20, -3) : ''
+  return `${time.slice(0, 10)}T${time.slice(11, 19)}.${fraction.slice(0, 3).padEnd(3, '0')}Z`
+}

@@ -1,0 +1,161 @@
+import { type Static, Type } from '@sinclair/typebox'
+
+type CatalogueEntry = { status: number; title: string; help: string }
+
+/** Every error a client can meet: code -> HTTP status, title (fixed per code, RFC 9457) and what to do about it. */
+export const errorCatalogue = {
+  VALIDATION_FAILED: {
+    status: 400,
+    title: 'The request is not what the contract describes',
+    help: 'Look at `errors`: each entry names the path of a fault and what is expected there. Nothing was changed.',
+  },
+  JSON_INVALID: {
+    status: 400,
+    title: 'The body is not acceptable JSON',
+    help: 'Send one well-formed UTF-8 JSON value: no duplicate keys, no control characters in strings, at most 32 levels, 1000 keys, 200 array items and 2000 characters a string.',
+  },
+  AMOUNT_INVALID: {
+    status: 400,
+    title: 'The amount cannot be kept exactly',
+    help: "Send a positive JSON number in major units with at most 15 significant digits and at most the currency's own number of decimals (JPY 0, EUR 2, KWD 3).",
+  },
+  CURSOR_INVALID: {
+    status: 400,
+    title: 'The cursor does not belong to this list',
+    help: 'Use `next_cursor` of the previous page unchanged, with the same filters, or start again without a cursor.',
+  },
+  IDEMPOTENCY_KEY_INVALID: {
+    status: 400,
+    title: 'The Idempotency-Key header is malformed',
+    help: 'Send 16 to 255 characters of A-Z a-z 0-9 _ and -, for example a UUID.',
+  },
+  BAD_REQUEST: {
+    status: 400,
+    title: 'The request could not be read',
+    help: 'Check the request line and the headers against HTTP/1.1.',
+  },
+  CROSS_SITE_REQUEST: {
+    status: 403,
+    title: 'The form was sent from another site',
+    help: 'Open the page on this site and send its own form.',
+  },
+  NOT_FOUND: { status: 404, title: 'There is nothing at this address', help: 'See /docs for the routes there are.' },
+  ORDER_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such order',
+    help: 'Check the id; orders of other organisations do not exist for you.',
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    title: 'This address does not take this method',
+    help: 'The Allow header lists the methods it takes.',
+  },
+  NOT_ACCEPTABLE: {
+    status: 406,
+    title: 'None of the accepted media types can be produced',
+    help: 'Ask for one of the media types that the documentation lists for this route.',
+  },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    title: 'The request took too long to arrive',
+    help: 'Send the whole request within 10 seconds; an import must deliver at least a line every 10 seconds.',
+  },
+  ORDER_ID_TAKEN: {
+    status: 409,
+    title: 'Another order has this id',
+    help: 'The id was placed with other content. Choose another id, or leave it out.',
+  },
+  ILLEGAL_TRANSITION: {
+    status: 409,
+    title: 'The order cannot change in this way any more',
+    help: 'placed -> confirmed -> completed; placed or confirmed -> cancelled.',
+  },
+  IDEMPOTENCY_IN_FLIGHT: {
+    status: 409,
+    title: 'A request with this Idempotency-Key is still being worked on',
+    help: 'Send the same request again after the time in Retry-After.',
+  },
+  PRECONDITION_FAILED: {
+    status: 412,
+    title: 'The order has changed since you read it',
+    help: 'Read the order again and send the change with its new ETag in If-Match.',
+  },
+  BODY_TOO_LARGE: {
+    status: 413,
+    title: 'The body is too large',
+    help: 'An order takes at most 64 KiB. Use POST /orders/import for many orders.',
+  },
+  URI_TOO_LONG: { status: 414, title: 'The address is too long', help: 'Shorten the path or its parameters.' },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    title: 'This content type is not taken here',
+    help: 'Send Content-Type: application/json (text/csv or application/x-ndjson for an import).',
+  },
+  EXPECTATION_FAILED: {
+    status: 417,
+    title: 'The Expect header cannot be met',
+    help: 'Leave Expect out, or send 100-continue.',
+  },
+  IDEMPOTENCY_MISMATCH: {
+    status: 422,
+    title: 'This Idempotency-Key was used for another request',
+    help: 'Use a new key for a new request; repeat a request with the very same body.',
+  },
+  PRECONDITION_REQUIRED: {
+    status: 428,
+    title: 'The change needs If-Match',
+    help: 'Read the order and send its ETag in If-Match.',
+  },
+  RATE_LIMITED: {
+    status: 429,
+    title: 'Too many requests',
+    help: 'Wait for the time in Retry-After.',
+  },
+  HEADERS_TOO_LARGE: {
+    status: 431,
+    title: 'The headers are too large or too many',
+    help: 'Send at most 64 headers and 8 KiB of them.',
+  },
+  INTERNAL: {
+    status: 500,
+    title: 'Something went wrong on our side',
+    help: 'Repeat the request with the same Idempotency-Key or id; tell us the request_id if it stays.',
+  },
+  OVERLOADED: {
+    status: 503,
+    title: 'The service has more work than it can take',
+    help: 'Repeat the request after the time in Retry-After.',
+  },
+  DATABASE_UNAVAILABLE: {
+    status: 503,
+    title: 'The database does not answer',
+    help: 'Repeat the request with the same Idempotency-Key or id after the time in Retry-After; it is placed once.',
+  },
+  TIMED_OUT: {
+    status: 503,
+    title: 'The request was not finished in time',
+    help: 'Repeat the request with the same Idempotency-Key or id; ask for less at once.',
+  },
+} as const satisfies Record<string, CatalogueEntry>
+
+export type ErrorCode = keyof typeof errorCatalogue
+
+export const errorCodes = Object.keys(errorCatalogue) as ErrorCode[]
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'The page that explains the code, /errors/<CODE>.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What is wrong with this very request.' }),
+    instance: Type.String({ description: 'The path that was asked for.' }),
+    request_id: Type.String(),
+    error: Type.Unsafe<ErrorCode>({ type: 'string', enum: errorCodes }),
+    message: Type.String({ description: 'The same as detail.' }),
+    errors: Type.Optional(
+      Type.Array(Type.Object({ path: Type.String({ description: 'JSON Pointer.' }), message: Type.String() })),
+    ),
+  },
+  { $id: 'Problem', description: 'RFC 9457 problem details.' },
+)
+export type Problem = Static<typeof Problem>

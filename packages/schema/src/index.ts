@@ -1,0 +1,4 @@
+export * from './currency.ts'
+export * from './errors.ts'
+export * from './event.ts'
+export * from './order.ts'
