@@ -1,0 +1,53 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { leftovers } from '../src/readme/leftovers.ts'
+import { parseReadme } from '../src/readme/parse.ts'
+
+const root = join(import.meta.dirname, '../../..')
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+
+t.test('the README shows what is run, and what is there', async (t) => {
+  const { start, test, curls, settings, links } = parseReadme(readme)
+  t.equal(start, 'npm ci && npm start')
+  t.equal(test, 'npm ci && npm test')
+  t.equal(curls.length, 5)
+  const first = `curl -X POST -H 'Content-Type: application/json' -d '{"id":"ci-test-1","amount":123.45}' http://localhost:8000/orders`
+  t.equal(curls[0]?.command, first, 'a line that clients of the older services send')
+  t.equal(curls[0]?.status, 201)
+  for (const link of links) t.ok(existsSync(join(root, link)), `${link} is there`)
+
+  const help = execFileSync(process.execPath, ['apps/orders-api/src/server.ts', '--help'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  t.equal(settings, help.trim(), 'the settings are those of --help')
+})
+
+t.test('a README that shows what nothing runs is refused', async (t) => {
+  const broken: [string, (text: string) => string, RegExp][] = [
+    ['a command in no marked block', (text) => `${text}\n\`\`\`sh\nnpm run deploy\n\`\`\`\n`, /npm run deploy/],
+    [
+      'a command in a block without a language',
+      (text) => `${text}\n\`\`\`\nnpm run deploy\n\`\`\`\n`,
+      /npm run deploy/,
+    ],
+    ['no start command', (text) => text.replace('```sh start', '```json'), /"sh start", and has 0/],
+    ['two test commands', (text) => `${text}\n\`\`\`sh test\nnpm t\n\`\`\`\n`, /"sh test", and has 2/],
+    ['a curl line that promises no status', (text) => text.replace(' # 201', ''), /without "# <status>"/],
+  ]
+  for (const [name, edit, message] of broken) t.throws(() => parseReadme(edit(readme)), { message }, name)
+})
+
+t.test('a process that was left behind is found', async (t) => {
+  const folder = t.testdir({})
+  t.strictSame(leftovers(folder), [])
+  const child = spawn('sleep', ['60'], { cwd: folder })
+  const ended = once(child, 'exit')
+  t.strictSame(leftovers(folder), [{ pid: child.pid, command: 'sleep 60' }])
+  child.kill('SIGKILL')
+  await ended
+  t.strictSame(leftovers(folder), [])
+})
