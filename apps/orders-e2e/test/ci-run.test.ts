@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { leftovers } from '../src/readme/leftovers.ts'
+
+const root = join(import.meta.dirname, '../../..')
+
+/** Runs the real .ci/run over a folder where each command it calls does what `outcome` says, by a part of its arguments. */
+function ciRun(t: Test, outcomes: Record<string, string> = {}) {
+  const folder = t.testdir({})
+  const cases = Object.entries(outcomes).map(([part, script]) => `*"${part}"*) ${script};;`)
+  const tests = [
+    '*"check-readme.ts test root"*) echo "12 passed, 0 failed";;',
+    '*run-tests.ts*) echo "3 passed, 0 failed";;',
+  ]
+  const stand = ['#!/bin/sh', 'case "$(basename "$0") $*" in', ...cases, ...tests, '*) echo fine;;', 'esac'].join('\n')
+  for (const name of ['npm', 'nx', 'node', 'git', 'tar', 'curl', 'chromium', 'apt-get']) {
+    const file = join(folder, 'node_modules/.bin', name)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, stand)
+    chmodSync(file, 0o755)
+  }
+  cpSync(join(root, '.ci'), join(folder, '.ci'), { recursive: true })
+  const env = { ...process.env, PATH: `${join(folder, 'node_modules/.bin')}:${process.env.PATH}` }
+  const { stdout, status } = spawnSync('bash', ['.ci/run'], { cwd: folder, env, encoding: 'utf8', timeout: 60_000 })
+  const lines = stdout.trimEnd().split('\n')
+  return { folder, stdout, status, last: lines.at(-1), failed: lines.filter((line) => line.startsWith('FAILED ')) }
+}
+
+const checks = 11
+const readmeTests = 12
+const e2e = 3
+
+t.test('sums tests and checks', async (t) => {
+  const run = ciRun(t)
+  t.equal(run.last, `${checks + readmeTests + e2e} passed, 0 failed`) || t.comment(run.stdout)
+  t.equal(run.status, 0)
+})
+
+t.test('goes on after what failed, lists it and ends non-zero', async (t) => {
+  const run = ciRun(t, {
+    'npm run --silent lint': 'exit 1',
+    'check-readme.ts test root': 'echo "10 passed, 2 failed"; exit 1',
+    'check-readme.ts start plain': 'kill -9 $$',
+  })
+  t.equal(run.last, `${checks - 2 + 10 + e2e} passed, 4 failed`) || t.comment(run.stdout)
+  t.strictSame(run.failed, [
+    'FAILED lint and format',
+    'FAILED README: tests, in a fresh clone as root',
+    'FAILED README: tests, in a fresh clone as root',
+    'FAILED README: start and curl, in a fresh clone as a plain user',
+  ])
+  t.not(run.status, 0)
+})
+
+t.test('tests that did not say how they ended, ended badly or ran nothing have failed', async (t) => {
+  const pairs = [
+    ['echo boom; exit 1', 'echo "all good"'],
+    ['echo "0 passed, 0 failed"', 'echo "0 passed, 0 failed"; exit 1'],
+  ]
+  for (const [first = '', second = ''] of pairs) {
+    const run = ciRun(t, { 'check-readme.ts test root': first, 'run-tests.ts e2e': second })
+    t.equal(run.last, `${checks} passed, 2 failed`) || t.comment(run.stdout)
+    t.not(run.status, 0)
+  }
+})
+
+t.test('a process that a check left behind does not hold the run up', async (t) => {
+  const run = ciRun(t, { 'nx build': 'sleep 60 & exit 0', 'run-tests.ts e2e': 'echo "3 passed, 0 failed"; exit 1' })
+  const left = leftovers(run.folder)
+  for (const { pid } of left) process.kill(pid, 'SIGKILL')
+  t.match(left, [{ command: 'sleep 60' }])
+  t.equal(run.last, `${checks + readmeTests + e2e} passed, 1 failed`) || t.comment(run.stdout)
+})
