@@ -13,11 +13,14 @@ function check(folder: string) {
   return [...checkImports(workspace), ...checkCode(workspace)].map((it) => `${it.rule} ${it.where} ${it.message}`)
 }
 
-/** The package.json files of this workspace with the given files beside them, instead of the real ones. */
+/** A copy of this workspace with no sources but the given files, and one a project that uses what it depends on. */
 function planted(t: Test, files: Record<string, string>) {
   const folder = t.testdir({})
-  for (const { folder: project } of readWorkspace(root).projects) {
+  for (const { folder: project, dependencies } of readWorkspace(root).projects) {
     cpSync(join(root, project, 'package.json'), join(folder, project, 'package.json'))
+    mkdirSync(join(folder, project, 'src'))
+    const uses = dependencies.map((name) => `import type {} from '${name}'`)
+    writeFileSync(join(folder, project, 'src/uses.ts'), uses.join('\n'))
   }
   cpSync(join(root, 'package.json'), join(folder, 'package.json'))
   for (const [path, text] of Object.entries(files)) {
@@ -27,7 +30,9 @@ function planted(t: Test, files: Record<string, string>) {
   return check(folder)
 }
 
-function edited(file: string, edit: (about: { nx: { tags?: string[] }; devDependencies?: object }) => void) {
+type PackageJson = { nx: { tags?: string[] }; dependencies?: object; devDependencies?: object }
+
+function edited(file: string, edit: (about: PackageJson) => void) {
   const about = JSON.parse(readFileSync(join(root, file), 'utf8'))
   edit(about)
   return { [file]: JSON.stringify(about) }
@@ -107,6 +112,15 @@ const violations: Record<string, [files: Record<string, string>, expected: RegEx
   'a development package in a source': [
     { [api]: `import a from 'fast-check'` },
     /^undeclared apps\/orders-api\/src\/a\.ts:1 /,
+  ],
+  'a dependency that no source uses': [
+    {
+      ...edited('packages/schema/package.json', (about) => {
+        about.dependencies = { ...about.dependencies, 'left-pad': '1.3.0' }
+      }),
+      'packages/schema/test/a.test.ts': `import a from 'left-pad'`,
+    },
+    /^unused packages\/schema\/package\.json left-pad /,
   ],
   'the fixtures of another project in a source': [
     { [api]: `import { a } from '@orders/database/testing'` },

@@ -25,6 +25,7 @@ export function checkImports(workspace: Workspace): Violation[] {
   return [
     ...workspace.projects.flatMap(roleKnown),
     ...workspace.projects.flatMap((project) => dependencyDirections(workspace, project)),
+    ...workspace.projects.flatMap(unusedDependencies),
     ...uses.flatMap((use) => (use.import.specifier.startsWith('.') ? relative(use) : byName(workspace, use))),
   ]
 }
@@ -41,7 +42,8 @@ function hasRole({ tags }: Project): boolean {
 }
 
 function dependencyDirections(workspace: Workspace, project: Project): Violation[] {
-  return [...project.dependencies, ...project.devDependencies].flatMap((name) => {
+  const { dependencies, optionalDependencies, devDependencies } = project
+  return [...dependencies, ...optionalDependencies, ...devDependencies].flatMap((name) => {
     const target = workspace.projects.find(({ packageName }) => packageName === name)
     return target === undefined ? [] : direction(project, target, `${project.folder}/package.json`)
   })
@@ -66,7 +68,9 @@ function relative({ project, file, import: { specifier }, where }: Use): Violati
   return []
 }
 
-function byName(workspace: Workspace, { project, file, import: { specifier }, where }: Use): Violation[] {
+function byName(workspace: Workspace, use: Use): Violation[] {
+  const { project, file, where } = use
+  const { specifier } = use.import
   if (isBuiltin(specifier)) return []
   const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
   const target = workspace.projects.find(({ packageName }) => packageName === name)
@@ -85,8 +89,7 @@ function byName(workspace: Workspace, { project, file, import: { specifier }, wh
     if (entry === './testing' && shipped(file)) found.push(testing(specifier, where))
     if (file.path.startsWith('migrations/')) found.push(migration(specifier, where))
   }
-  const tested = shipped(file) ? [] : [...project.devDependencies, ...workspace.rootDevDependencies]
-  if (name !== project.packageName && ![...project.dependencies, ...tested].includes(name)) {
+  if (name !== project.packageName && !declared(workspace, project, file, use.import.typeOnly).includes(name)) {
     const list = shipped(file) ? 'dependencies' : 'dependencies or devDependencies'
     found.push({
       rule: 'undeclared',
@@ -95,6 +98,24 @@ function byName(workspace: Workspace, { project, file, import: { specifier }, wh
     })
   }
   return found
+}
+
+/** The packages that a file may import; types are gone before it runs, so they may come from a development package. */
+function declared(workspace: Workspace, project: Project, file: File, typeOnly: boolean): string[] {
+  const installed = [...project.dependencies, ...project.optionalDependencies]
+  if (shipped(file) && !typeOnly) return installed
+  const types = project.devDependencies.map((name) => name.replace(/^@types\//, ''))
+  return [...installed, ...project.devDependencies, ...types, ...workspace.rootDevDependencies]
+}
+
+function unusedDependencies({ folder, dependencies, files }: Project): Violation[] {
+  const specifiers = files.filter(shipped).flatMap(({ imports }) => imports.map(({ specifier }) => specifier))
+  return dependencies
+    .filter((name) => !specifiers.some((specifier) => `${specifier}/`.startsWith(`${name}/`)))
+    .map((name) => {
+      const message = `${name} is installed with every release, and no source imports it: take it out`
+      return { rule: 'unused', where: `${folder}/package.json`, message }
+    })
 }
 
 /** What is left of a project in production, where devDependencies are not installed. */

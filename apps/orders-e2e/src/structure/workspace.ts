@@ -12,6 +12,7 @@ export type Project = {
   tags: string[]
   exports: string[]
   dependencies: string[]
+  optionalDependencies: string[]
   devDependencies: string[]
   files: File[]
 }
@@ -47,7 +48,8 @@ function readProject(root: string, folder: string): Project {
     packageName: about.name,
     tags: about.nx?.tags ?? [],
     exports: Object.keys(about.exports ?? {}),
-    dependencies: Object.keys({ ...about.dependencies, ...about.optionalDependencies, ...about.peerDependencies }),
+    dependencies: Object.keys(about.dependencies ?? {}),
+    optionalDependencies: Object.keys({ ...about.optionalDependencies, ...about.peerDependencies }),
     devDependencies: Object.keys(about.devDependencies ?? {}),
     files: paths.sort().map((path) => {
       const text = readFileSync(join(root, folder, path), 'utf8')
