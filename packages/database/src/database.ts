@@ -128,13 +128,22 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     runInTenant,
     runGlobal,
     /** Connections in use, idle, and requests that wait for one. */
-    poolState: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount, max: pool.options.max }),
+    poolState: () => ({
+      total: pool.totalCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+      max: pool.options.max,
+    }),
   }
 }
 
 const tenantQuery = (() => {
   const { text } = setTenant('')
-  return { sql: text, query: { kind: 'RawNode', sqlFragments: [text], parameters: [] }, queryId: { queryId: 'set_tenant' } }
+  return {
+    sql: text,
+    query: { kind: 'RawNode', sqlFragments: [text], parameters: [] },
+    queryId: { queryId: 'set_tenant' },
+  }
 })() as unknown as Parameters<Kysely<Tables>['executeQuery']>[0] & { parameters: unknown[] }
 
 type Settled<T extends readonly unknown[]> = { -readonly [K in keyof T]: Awaited<T[K]> }

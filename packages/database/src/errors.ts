@@ -9,9 +9,18 @@ export function pgErrorCode(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
-const socketFaults = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH'])
+const socketFaults = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+])
 // pg reports these by message only.
-const driverFaults = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (was closed|has encountered))/
+const driverFaults =
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (was closed|has encountered))/
 // 08 connection, 53 resources, 57P admin shutdown or crash, 25006 a former primary, 25P03 and 57014 a time limit.
 const serverFaults = /^(08...|53...|57P..|57014|25006|25P03)$/
 
@@ -20,7 +29,32 @@ export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isUnavailable)
   const code = (error as NodeJS.ErrnoException).code
-  return (
-    (code !== undefined && (socketFaults.has(code) || serverFaults.test(code))) || driverFaults.test(error.message)
-  )
+  return (code !== undefined && (socketFaults.has(code) || serverFaults.test(code))) || driverFaults.test(error.message)
+}
+
+/** One sentence for an operator about why the database cannot be used; undefined if that is not what went wrong. */
+export function explainDatabaseError(error: unknown): string | undefined {
+  if (error instanceof DatabaseError) return error.message
+  if (!(error instanceof Error)) return undefined
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ERR_INVALID_URL')
+    return 'DATABASE_URL is not an address: write postgresql://user:password@host:port/database.'
+  if (code === '28P01' || code === '28000')
+    return `The database refuses the login (${message}): check the user and the password in DATABASE_URL.`
+  if (code === '3D000')
+    return `The database does not exist (${message}): create it, or correct the name in DATABASE_URL.`
+  if (code === '22023' && message.includes('orders_app')) {
+    return 'The database has no schema yet: run npx nx run database:migrate.'
+  }
+  if (code === '42501' && message.includes('role')) {
+    return 'The user of DATABASE_URL may not become orders_app: run GRANT orders_app TO that user as its owner.'
+  }
+  if (isUnavailable(error))
+    return `The database cannot be reached (${reasonOf(error)}): start it, or correct DATABASE_URL.`
+  return undefined
+}
+
+function reasonOf(error: Error): string {
+  const [first] = error instanceof AggregateError ? error.errors : []
+  return first instanceof Error ? first.message : error.message
 }

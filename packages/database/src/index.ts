@@ -1,5 +1,5 @@
 export { connectionOptions, type Database, openDatabase, type Statement } from './database.ts'
-export { DatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
+export { DatabaseError, explainDatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
 export { migrateToLatest } from './migrate.ts'
 export { assertSchema, assertServable } from './servable.ts'
-export type { Tables } from './tables.ts'
+export { defaultOrgId, type Tables } from './tables.ts'

@@ -58,7 +58,9 @@ async function assertSupported(db: Kysely<{ kysely_migration: { name: string } }
 }
 
 async function pendingMigrations(db: Kysely<{ kysely_migration: { name: string } }>): Promise<string[]> {
-  const { rows } = await sql<{ there: boolean }>`SELECT to_regclass('kysely_migration') IS NOT NULL AS there`.execute(db)
+  const { rows } = await sql<{ there: boolean }>`SELECT to_regclass('kysely_migration') IS NOT NULL AS there`.execute(
+    db,
+  )
   if (!rows[0]?.there) return [...migrationNames]
   const done = await db.selectFrom('kysely_migration').select('name').execute()
   return missingMigrations(done.map((row) => row.name))

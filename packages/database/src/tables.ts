@@ -62,3 +62,6 @@ export interface Tables {
   service_keys: { name: string; key: Buffer }
   kysely_migration: { name: string }
 }
+
+/** The organisation `default`, which the first migration makes. */
+export const defaultOrgId = '00000000-0000-7000-8000-000000000000'

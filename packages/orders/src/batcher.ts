@@ -30,7 +30,7 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
   let running = 0
   let waiting = 0
   let scheduled = false
-  let onIdle: (() => void)[] = []
+  const onIdle: (() => void)[] = []
 
   function add(lane: string, item: Item): Promise<Result> {
     if (waiting >= maxWaiting) {

@@ -2,9 +2,9 @@ import type { Database } from '@orders/database'
 import type { Order, OrderEventType, OrderPatch, OrderStatus } from '@orders/schema'
 import { OrdersError } from './errors.ts'
 import { recordEvent } from './event-repository.ts'
-import { lockOrder, updateOrder } from './order-repository.ts'
+import { type Change, lockOrder, updateOrder } from './order-repository.ts'
 import { retryingConflicts } from './retry.ts'
-import { toOrder } from './row.ts'
+import { type OrderRow, toOrder } from './row.ts'
 
 export const verbs = ['confirm', 'complete', 'cancel'] as const
 export type Verb = (typeof verbs)[number]
@@ -20,46 +20,65 @@ const transitions: Record<Verb, Transition> = {
 /** The verbs that an order in this status takes. */
 export const verbsFor = (status: OrderStatus): Verb[] => verbs.filter((verb) => transitions[verb].from.includes(status))
 
-export function createChanging(database: Database) {
+type OnEvents = (type: OrderEventType, count: number) => void
+
+export function createChanging(database: Database, onEvents: OnEvents) {
+  /** Locks the order, and writes what `decide` makes of it together with its event; undefined leaves it as it is. */
+  async function change(
+    orgId: string,
+    id: string,
+    type: OrderEventType,
+    decide: (row: OrderRow) => Change | undefined,
+  ): Promise<Order> {
+    const { order, changed } = await database.inTenant(orgId, async (trx) => {
+      const row = await lockOrder(trx, orgId, id)
+      if (!row) throw notFound(id)
+      const decided = decide(row)
+      if (!decided) return { order: toOrder(row), changed: false }
+      const written = await updateOrder(trx, orgId, id, decided)
+      await recordEvent(trx, type, written)
+      return { order: toOrder(written), changed: true }
+    })
+    if (changed) onEvents(type, 1)
+    return order
+  }
+
+  const retrying = retryingConflicts(change)
+
   /** Moves the order on; the same verb again changes nothing. Throws ORDER_NOT_FOUND, ILLEGAL_TRANSITION. */
-  const changeStatus = retryingConflicts(
-    (orgId: string, id: string, verb: Verb): Promise<Order> =>
-      database.inTenant(orgId, async (trx) => {
-        const row = await lockOrder(trx, orgId, id)
-        if (!row) throw notFound(id)
-        const { from, to, event } = transitions[verb]
-        if (row.status === to) return toOrder(row)
-        if (!from.includes(row.status as OrderStatus)) {
-          throw new OrdersError('ILLEGAL_TRANSITION', `An order that is ${row.status} cannot become ${to}.`)
-        }
-        const changed = await updateOrder(trx, orgId, id, { status: to })
-        await recordEvent(trx, event, changed)
-        return toOrder(changed)
-      }),
-  )
+  function changeStatus(orgId: string, id: string, verb: Verb): Promise<Order> {
+    const { from, to, event } = transitions[verb]
+    return retrying(orgId, id, event, ({ status }) => {
+      if (status === to) return undefined
+      if (!from.includes(status as OrderStatus)) {
+        throw new OrdersError('ILLEGAL_TRANSITION', `An order that is ${status} cannot become ${to}.`)
+      }
+      return { status: to }
+    })
+  }
 
   /**
-   * Replaces the description or the metadata, if the order still has the version that `isCurrent` accepts.
+   * Replaces the description or the metadata if the order still has a version that `isCurrent` accepts.
    * Throws ORDER_NOT_FOUND, PRECONDITION_FAILED.
    */
-  const updateOrderText = retryingConflicts(
-    (orgId: string, id: string, patch: OrderPatch, isCurrent: (version: number) => boolean): Promise<Order> =>
-      database.inTenant(orgId, async (trx) => {
-        const row = await lockOrder(trx, orgId, id)
-        if (!row) throw notFound(id)
-        if (!isCurrent(row.version)) {
-          throw new OrdersError('PRECONDITION_FAILED', `The order is at version ${row.version} now.`)
-        }
-        const changed = await updateOrder(trx, orgId, id, {
-          ...(patch.description !== undefined && { description: patch.description }),
-          ...(patch.metadata !== undefined && { metadata: JSON.stringify(patch.metadata) }),
-        })
-        await recordEvent(trx, 'orders.order.updated.v1', changed)
-        return toOrder(changed)
-      }),
-  )
+  function editOrder(
+    orgId: string,
+    id: string,
+    { description, metadata }: OrderPatch,
+    isCurrent: (version: number) => boolean,
+  ): Promise<Order> {
+    return retrying(orgId, id, 'orders.order.updated.v1', ({ version }) => {
+      if (!isCurrent(version)) {
+        throw new OrdersError('PRECONDITION_FAILED', `The order is at version ${version} now.`)
+      }
+      return {
+        ...(description !== undefined && { description }),
+        ...(metadata !== undefined && { metadata: JSON.stringify(metadata) }),
+      }
+    })
+  }
 
-  return { changeStatus, updateOrderText }
+  return { changeStatus, editOrder }
 }
 
 export const notFound = (id: string) => new OrdersError('ORDER_NOT_FOUND', `There is no order ${id}.`)

@@ -1,6 +1,14 @@
 import type { Statement, Tables } from '@orders/database'
 import type { OrderFilter } from '@orders/schema'
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql, type Transaction } from 'kysely'
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  sql,
+  type Transaction,
+} from 'kysely'
 import type { Position } from './cursor.ts'
 import { orderColumns } from './row.ts'
 import { prepared } from './statement.ts'
@@ -66,7 +74,7 @@ export function lockOrder(trx: Transaction<Tables>, orgId: string, id: string) {
     .executeTakeFirst()
 }
 
-type Change = { status?: string; description?: string | null; metadata?: string }
+export type Change = { status?: string; description?: string | null; metadata?: string }
 
 /** Writes the change with the next version, which only the holder of the row's lock may do. */
 export function updateOrder(trx: Transaction<Tables>, orgId: string, id: string, change: Change) {

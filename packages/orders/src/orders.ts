@@ -1,5 +1,5 @@
 import { type Database, DatabaseError } from '@orders/database'
-import type { Order } from '@orders/schema'
+import type { Order, OrderEventType } from '@orders/schema'
 import { createChanging } from './change-order.ts'
 import { createPlacing } from './place-order.ts'
 import type { StoredAnswer } from './placement-repository.ts'
@@ -11,8 +11,10 @@ type Options = {
   defaultCurrency: string
   /** What is answered, and replayed, for an order that was created or that was there already. */
   answerFor: (order: Order, created: boolean) => StoredAnswer
-  /** Told the number of orders in each flush. */
-  onBatch?: (size: number) => void
+  /** Told the number of requests in each flush. */
+  onBatch: (size: number) => void
+  /** Told of events that have been committed. */
+  onEvents: (type: OrderEventType, count: number) => void
 }
 
 export type Orders = Awaited<ReturnType<typeof createOrders>>
@@ -23,7 +25,7 @@ export async function createOrders(options: Options) {
   const placing = createPlacing(options)
   const reading = createReading(database, await cursorKey(database))
   return {
-    ...createChanging(database),
+    ...createChanging(database, options.onEvents),
     placeOrder: placing.placeOrder,
     getOrder: reading.getOrder,
     listOrders: reading.listOrders,

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Database, pgErrorCode } from '@orders/database'
-import type { NewOrder, Order } from '@orders/schema'
+import type { NewOrder, Order, OrderEventType } from '@orders/schema'
 import { v7 as uuidv7 } from 'uuid'
 import { amountText } from './amount.ts'
 import { createBatcher } from './batcher.ts'
@@ -31,7 +31,8 @@ type Options = {
   defaultCurrency: string
   /** What will be answered for an order that was created, or that was there already with the same content. */
   answerFor: (order: Order, created: boolean) => StoredAnswer
-  onBatch?: (size: number) => void
+  onBatch: (size: number) => void
+  onEvents: (type: OrderEventType, count: number) => void
 }
 
 type Conflict = OrderRow & {
@@ -45,11 +46,11 @@ const lockNotAvailable = '55P03'
 const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
 
 /** Placing of orders: many requests share one statement and one commit, and each gets its own answer after it. */
-export function createPlacing({ database, defaultCurrency, answerFor, onBatch }: Options) {
+export function createPlacing({ database, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
   const places = createBatcher<Placement, Placed | undefined>({
     run: retryingConflicts(placeBatch),
     isItemFault: isRowFault,
-    ...(onBatch && { onBatch }),
+    onBatch,
   })
   const conflicts = createBatcher<Placement, Conflict>({
     run: (orgId, items) => database.runInTenant<Conflict>(orgId, selectConflicts(orgId, items)),
@@ -74,6 +75,7 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch }:
   async function placeBatch(orgId: string, batch: Placement[]): Promise<(Placed | undefined)[]> {
     const firsts = firstOfEach(batch)
     const rows = await insert(orgId, [...firsts].sort(byId))
+    onEvents('orders.order.placed.v1', rows.length)
     const times = new Map(rows.map((row) => [row.id, row.created_at]))
     return batch.map((item) => {
       const time = firsts.has(item) ? times.get(item.id) : undefined
@@ -124,7 +126,11 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch }:
     return kept.length > 0 ? { replayed: false, created: false, order, answer } : settle(orgId, item)
   }
 
-  return { placeOrder, idle: async () => void (await Promise.all([places.idle(), conflicts.idle()])), waiting: places.waiting }
+  return {
+    placeOrder,
+    idle: async () => void (await Promise.all([places.idle(), conflicts.idle()])),
+    waiting: places.waiting,
+  }
 }
 
 /** A batch holds each id and each key once; what repeats one waits for the outcome of the first. */

@@ -81,7 +81,11 @@ export function placeClaimedOrders(orgId: string, orders: (NewOrderRow & { claim
  * Completes the claims that this transaction made: a claim of a placed order gets its answer, and a claim whose order
  * was not placed (its id was taken) is given up.
  */
-export function completeClaims(orgId: string, answered: { claim: Claim; answer: StoredAnswer }[], unplaced: Claim[]): Statement {
+export function completeClaims(
+  orgId: string,
+  answered: { claim: Claim; answer: StoredAnswer }[],
+  unplaced: Claim[],
+): Statement {
   const columns = (claims: Claim[]) => [
     claims.map((claim) => claim.route),
     claims.map((claim) => claim.principal),

@@ -6,7 +6,8 @@ export const orderStatuses = ['placed', 'confirmed', 'completed', 'cancelled'] a
 export type OrderStatus = (typeof orderStatuses)[number]
 
 const orderIdPattern = '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'
-const Nullable = <T extends TSchema>(schema: T) => Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] })
+const Nullable = <T extends TSchema>(schema: T) =>
+  Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] })
 const timestamp = { description: 'RFC 3339, UTC, milliseconds, by the database clock.' }
 
 export const OrderId = Type.String({ pattern: orderIdPattern, maxLength: 64 })
@@ -86,7 +87,9 @@ export const OrderListQuery = Type.Object(
   {
     ...filters,
     limit: Type.Integer({ minimum: 1, default: 50, description: 'Page size; more than 200 is taken as 200.' }),
-    cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 400, description: '`next_cursor` of the page before.' })),
+    cursor: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 400, description: '`next_cursor` of the page before.' }),
+    ),
   },
   { additionalProperties: false },
 )

@@ -41,7 +41,7 @@ async function createCluster(dataDir: string, binaries: Binaries, sync: boolean)
   const parent = dirname(dataDir)
   await mkdir(parent, { recursive: true })
   await deleteInterrupted(parent, `${basename(dataDir)}.new-`)
-  const draft = `${dataDir}.new-${process.pid}`
+  const draft = `${dataDir}.new-${process.pid}-${randomBytes(4).toString('hex')}`
   try {
     const cluster = join(draft, 'cluster')
     const password = join(draft, passwordFile)
@@ -76,7 +76,7 @@ async function initdb(cluster: string, password: string, dataDir: string, binari
 
 async function deleteInterrupted(parent: string, prefix: string): Promise<void> {
   for (const name of await readdir(parent)) {
-    if (!name.startsWith(prefix) || isAlive(Number(name.slice(prefix.length)))) continue
+    if (!name.startsWith(prefix) || isAlive(Number.parseInt(name.slice(prefix.length), 10))) continue
     await rm(join(parent, name), { recursive: true, force: true })
   }
 }

@@ -4,16 +4,18 @@ import { type Binaries, environment } from './binaries.ts'
 
 // PostgreSQL must end with this process even after kill -9: the shell holds a pipe whose other end lives here, and
 // stops its child when the pipe closes. A shutdown that takes over 4 s (slow disk) becomes an immediate one, which
-// loses nothing: the next start replays the log.
+// loses nothing: the next start replays the log. Task runners that end a whole tree of processes signal the shell
+// too; it ignores them, or nobody would be left to watch.
 const watchdog = `
 signal=$1 remove=$2; shift 2
+trap '' TERM INT HUP
+trap 'stopped=1' USR1
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
-trap 'stopped=1' USR1
 (
   read -r _ <&3; exec 3<&-
   kill -USR1 $$; kill -$signal $child
-  trap 'kill $clock; exit' TERM
+  trap 'kill -KILL $clock; wait $clock; exit' USR2
   sleep 4 & clock=$!; wait $clock
   kill -QUIT $child
 ) >/dev/null 2>&1 & watcher=$!
@@ -23,7 +25,7 @@ if [ "$stopped" ]; then
   wait $child
   [ "$remove" ] && rm -rf "$remove"
 fi
-kill $watcher 2>/dev/null
+kill -USR2 $watcher 2>/dev/null; wait $watcher
 exit $code`
 
 export interface GuardedProcess {
@@ -56,6 +58,7 @@ export function spawnGuarded(binaries: Binaries, command: string[], options: Gua
     stdio: ['pipe', options.output, options.output],
     ...(binaries.prefix.length === 0 && binaries.uid && binaries.gid ? { uid: binaries.uid, gid: binaries.gid } : {}),
   })
+  child.stdin?.on('error', () => {})
   let running = true
   const exited = new Promise<void>((resolve) => {
     child.once('error', () => resolve())

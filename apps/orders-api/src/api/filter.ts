@@ -1,0 +1,22 @@
+import { OrdersError } from '@orders/orders'
+import type { OrderFilter } from '@orders/schema'
+
+/** The filters of a query, with times in UTC and milliseconds. Throws VALIDATION_FAILED for a time that no calendar has. */
+export function filterOf(query: OrderFilter): OrderFilter {
+  const { status, currency, project_id, amount_min, amount_max, q } = query
+  const given = Object.entries({ status, currency, project_id, amount_min, amount_max, q })
+  return {
+    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+    ...(query.created_from !== undefined && { created_from: instantOf('/created_from', query.created_from) }),
+    ...(query.created_to !== undefined && { created_to: instantOf('/created_to', query.created_to) }),
+  }
+}
+
+export function instantOf(path: string, text: string): string {
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1) {
+    const message = 'must be a time from the year 1 on'
+    throw new OrdersError('VALIDATION_FAILED', `In the querystring, ${path} ${message}.`, [{ path, message }])
+  }
+  return time.toISOString()
+}

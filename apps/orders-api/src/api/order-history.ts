@@ -1,0 +1,107 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { OrdersError, verbs } from '@orders/orders'
+import { Order, OrderEventList, OrderStats } from '@orders/schema'
+import { Type } from '@sinclair/typebox'
+import { etagOf } from './answer.ts'
+import { instantOf } from './filter.ts'
+import { OrderParams } from './orders.ts'
+import { refusals } from './refusals.ts'
+
+const dayMs = 86_400_000
+const maxStatsDays = 366
+
+const StatsQuery = Type.Object(
+  {
+    from: Type.Optional(
+      Type.String({ format: 'date-time', description: 'Inclusive; 30 days before `to` if left out.' }),
+    ),
+    to: Type.Optional(Type.String({ format: 'date-time', description: 'Exclusive; now if left out.' })),
+  },
+  { additionalProperties: false },
+)
+
+/** The verbs that move an order on, its history, and the counts over all orders. */
+export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { orders } = app
+
+  for (const verb of verbs) {
+    app.post(
+      `/orders/:id/${verb}`,
+      {
+        schema: {
+          summary: `${verb[0]?.toUpperCase()}${verb.slice(1)} an order`,
+          tags: ['orders'],
+          params: OrderParams,
+          response: {
+            200: Type.Ref(Order, { description: 'The order now; the same verb again changes nothing.' }),
+            ...refusals('ORDER_NOT_FOUND', 'ILLEGAL_TRANSITION', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'),
+          },
+        },
+      },
+      async (request, reply) => {
+        assertNoContent(request.body)
+        const order = await orders.changeStatus(request.orgId, request.params.id, verb)
+        reply.header('etag', etagOf(order))
+        return order
+      },
+    )
+  }
+
+  app.get(
+    '/orders/:id/events',
+    {
+      schema: {
+        summary: 'History of an order, in order',
+        tags: ['orders'],
+        params: OrderParams,
+        querystring: Type.Object(
+          {
+            after: Type.Integer({
+              minimum: 0,
+              maximum: 2_147_483_647,
+              default: 0,
+              description: 'Sequence to go on from.',
+            }),
+            limit: Type.Integer({ minimum: 1, maximum: 200, default: 200 }),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Ref(OrderEventList), ...refusals('ORDER_NOT_FOUND') },
+      },
+    },
+    async (request) => ({ data: await orders.listEvents(request.orgId, request.params.id, request.query) }),
+  )
+
+  app.get(
+    '/orders/stats',
+    {
+      schema: {
+        summary: 'Counts and sums per day, currency and status',
+        description: `The range [from, to) may span ${maxStatsDays} days.`,
+        tags: ['orders'],
+        querystring: StatsQuery,
+        response: { 200: Type.Ref(OrderStats), ...refusals() },
+      },
+    },
+    async (request) => {
+      const to = request.query.to === undefined ? new Date().toISOString() : instantOf('/to', request.query.to)
+      const before = new Date(Date.parse(to) - 30 * dayMs).toISOString()
+      const from = request.query.from === undefined ? before : instantOf('/from', request.query.from)
+      const span = Date.parse(to) - Date.parse(from)
+      if (span <= 0 || span > maxStatsDays * dayMs) {
+        const message = `must be at most ${maxStatsDays} days before /to`
+        throw new OrdersError('VALIDATION_FAILED', `In the querystring, /from ${message}.`, [
+          { path: '/from', message },
+        ])
+      }
+      return { from, to, data: await orders.orderStats(request.orgId, from, to) }
+    },
+  )
+}
+
+/** A verb takes no content; an empty object is what clients that always send JSON send. */
+function assertNoContent(body: unknown): void {
+  if (body === undefined || (typeof body === 'object' && body !== null && Object.keys(body).length === 0)) return
+  const message = 'must be empty'
+  throw new OrdersError('VALIDATION_FAILED', `In the body, / ${message}.`, [{ path: '', message }])
+}

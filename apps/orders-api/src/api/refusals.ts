@@ -1,0 +1,29 @@
+import { type ErrorCode, errorCatalogue, Problem } from '@orders/schema'
+import { type TSchema, Type } from '@sinclair/typebox'
+
+// What any route may answer, whatever it does.
+const everywhere: ErrorCode[] = [
+  'VALIDATION_FAILED',
+  'REQUEST_TIMEOUT',
+  'URI_TOO_LONG',
+  'RATE_LIMITED',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL',
+  'DATABASE_UNAVAILABLE',
+  'OVERLOADED',
+  'TIMED_OUT',
+]
+
+/** Response schemas of a route's refusals: a status an entry, described by the codes that have it. */
+export function refusals(...codes: ErrorCode[]): Record<number, TSchema> {
+  const byStatus = Map.groupBy([...new Set([...codes, ...everywhere])], (code) => errorCatalogue[code].status)
+  return Object.fromEntries(
+    [...byStatus].map(([status, group]) => [
+      status,
+      {
+        description: group.map((code) => `${code}: ${errorCatalogue[code].title}.`).join('\n'),
+        content: { 'application/problem+json': { schema: Type.Ref(Problem) } },
+      },
+    ]),
+  ) as unknown as Record<number, TSchema>
+}

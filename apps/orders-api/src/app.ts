@@ -1,0 +1,63 @@
+import rateLimit from '@fastify/rate-limit'
+import { OrdersError } from '@orders/orders'
+import * as schemas from '@orders/schema'
+import type { FastifyInstance } from 'fastify'
+import { orderHistoryRoutes } from './api/order-history.ts'
+import { orderRoutes } from './api/orders.ts'
+import type { Config } from './config.ts'
+import database from './plugins/database.ts'
+import health from './plugins/health.ts'
+import httpHygiene from './plugins/http-hygiene.ts'
+import metrics from './plugins/metrics.ts'
+import openapi from './plugins/openapi.ts'
+import orders from './plugins/orders.ts'
+import pressure from './plugins/pressure.ts'
+import problems from './plugins/problems.ts'
+import query from './plugins/query.ts'
+import strictJson from './plugins/strict-json.ts'
+import tenant from './plugins/tenant.ts'
+
+/** Sets the whole service up: what there is, in its order. Needs no socket. */
+export async function app(server: FastifyInstance, config: Config) {
+  const version = {
+    version: '0.1.0',
+    commit: config.ORDERS_COMMIT,
+    ...(config.ORDERS_IMAGE_DIGEST !== undefined && { image_digest: config.ORDERS_IMAGE_DIGEST }),
+  }
+  for (const schema of Object.values(schemas)) {
+    if (typeof schema === 'object' && '$id' in schema) server.addSchema(schema)
+  }
+
+  await server.register(problems)
+  await server.register(httpHygiene, { version: config.ORDERS_COMMIT })
+  await server.register(strictJson)
+  await server.register(query)
+  await server.register(pressure)
+  if (config.RATE_LIMIT_PER_MINUTE > 0) {
+    await server.register(rateLimit, {
+      max: config.RATE_LIMIT_PER_MINUTE,
+      timeWindow: '1 minute',
+      errorResponseBuilder: (_request, { after }) =>
+        new OrdersError('RATE_LIMITED', `More than ${config.RATE_LIMIT_PER_MINUTE} requests a minute; wait ${after}.`),
+    })
+  }
+  await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX })
+  await server.register(metrics, { endpoint: config.ADMIN_PORT === undefined ? '/metrics' : null })
+  await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY })
+  await server.register(tenant)
+  await server.register(health, { version })
+  await server.register(openapi)
+
+  const api = async (scope: FastifyInstance) => {
+    await scope.register(orderRoutes)
+    await scope.register(orderHistoryRoutes)
+  }
+  await server.register(api, { prefix: '/api/v1' })
+  // The older services' addresses, the same routes without a second description.
+  await server.register(async (aliases) => {
+    aliases.addHook('onRoute', (route) => {
+      route.schema = { ...route.schema, hide: true }
+    })
+    await aliases.register(api)
+  })
+}

@@ -1,0 +1,63 @@
+import { Choice, readSettings, Secret, settingsHelp } from '@orders/runtime'
+import { currencyCodes } from '@orders/schema'
+import { type Static, Type } from '@sinclair/typebox'
+
+const Port = (description: string, options = {}) =>
+  Type.Integer({ minimum: 0, maximum: 65_535, description, ...options })
+
+export const Settings = Type.Object({
+  PORT: Port('Port of the API and the pages; 0 takes any free one.', { default: 8000 }),
+  HOST: Type.String({ default: 'localhost', description: 'Address to listen on; 0.0.0.0 in a container.' }),
+  ADMIN_PORT: Type.Optional(Port('Own port for /metrics, which then leaves PORT.')),
+  DATABASE_URL: Secret({ description: 'postgresql:// address of the database.' }),
+  DATABASE_POOL_MAX: Type.Integer({
+    minimum: 2,
+    maximum: 200,
+    default: 10,
+    description: 'Connections of this process at most.',
+  }),
+  DATABASE_WAIT_MS: Type.Integer({
+    minimum: 0,
+    maximum: 600_000,
+    default: 5000,
+    description: 'How long to wait at start for a database that does not answer.',
+  }),
+  DEFAULT_CURRENCY: Choice(currencyCodes, { default: 'EUR', description: 'ISO 4217 code of orders that name none.' }),
+  LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+    default: 'warn',
+    description: 'Least severe log line to write; debug has a line a request.',
+  }),
+  TRUSTED_PROXIES: Type.Optional(
+    Type.String({
+      pattern: '^[0-9a-fA-F.:/]+(,[0-9a-fA-F.:/]+)*$',
+      examples: ['10.0.0.0/8,fd00::/8'],
+      description: 'CIDRs of the proxies whose X-Forwarded-For is believed.',
+    }),
+  ),
+  RATE_LIMIT_PER_MINUTE: Type.Integer({
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 0,
+    description: 'Requests a client address may make in a minute; 0 sets no limit.',
+  }),
+  DRAIN_DELAY_MS: Type.Integer({
+    minimum: 0,
+    maximum: 15_000,
+    default: 5000,
+    description: 'How long to go on serving after SIGTERM, while /readyz says no.',
+  }),
+  ORDERS_COMMIT: Type.String({ default: 'unknown', description: 'Commit of the sources, told by /version.' }),
+  ORDERS_IMAGE_DIGEST: Type.Optional(Type.String({ description: 'Digest of the image, told by /version.' })),
+})
+
+export type Config = Readonly<Static<typeof Settings>>
+
+/** Throws a SettingsError that names every fault. */
+export const readConfig = (env = process.env): Config => readSettings(Settings, env)
+
+export const help = `Serves the orders API and its pages.
+
+Usage: node src/server.ts [--help]
+
+Settings, from the environment:
+${settingsHelp(Settings)}`

@@ -1,0 +1,71 @@
+import { isUnavailable } from '@orders/database'
+import { type Fault, OrdersError } from '@orders/orders'
+import { type ErrorCode, errorCatalogue, type Problem } from '@orders/schema'
+import type { FastifyError, FastifySchemaValidationError } from 'fastify'
+
+export type Refusal = { code: ErrorCode; message: string; faults?: Fault[] | undefined }
+
+// What Fastify and its plugins refuse by themselves.
+const frameworkCodes: Record<string, ErrorCode> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'BAD_REQUEST',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'BODY_TOO_LARGE',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'JSON_INVALID',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'JSON_INVALID',
+  FST_ERR_BAD_URL: 'BAD_REQUEST',
+  FST_ERR_MAX_PARAM_LENGTH: 'URI_TOO_LONG',
+  FST_ERR_HANDLER_TIMEOUT: 'TIMED_OUT',
+  FST_UNDER_PRESSURE: 'OVERLOADED',
+  FST_ERR_RATE_LIMIT: 'RATE_LIMITED',
+}
+
+/** What a client is told of an error; undefined if it is ours, and the client learns only that something went wrong. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof OrdersError) return { code: error.code, message: error.message, faults: error.faults }
+  const { code, message, validation, validationContext } = error as FastifyError
+  if (validation) return validationRefusal(validation, validationContext)
+  const known = frameworkCodes[code]
+  if (known) return { code: known, message: known === 'OVERLOADED' ? errorCatalogue.OVERLOADED.title : message }
+  if (isUnavailable(error)) return { code: 'DATABASE_UNAVAILABLE', message: 'The database does not answer at present.' }
+  return undefined
+}
+
+function validationRefusal(validation: FastifySchemaValidationError[], context = 'body'): Refusal {
+  const faults = validation.map(({ instancePath, keyword, params, message = 'is not valid' }) => {
+    const property = params.missingProperty ?? params.additionalProperty
+    return {
+      path: property === undefined ? instancePath : `${instancePath}/${property}`,
+      message:
+        keyword === 'enum' && listed(params).length > 9 ? 'must be a known code' : plain(keyword, message, params),
+    }
+  })
+  const [first] = faults
+  const code =
+    context === 'headers' && first?.path === '/idempotency-key' ? 'IDEMPOTENCY_KEY_INVALID' : 'VALIDATION_FAILED'
+  const where = context === 'body' ? 'the body' : context === 'params' ? 'the address' : `the ${context}`
+  return { code, message: `In ${where}, ${first?.path || '/'} ${first?.message}.`, faults }
+}
+
+const listed = (params: Record<string, unknown>) => (params.allowedValues as unknown[]) ?? []
+
+function plain(keyword: string, message: string, params: Record<string, unknown>): string {
+  if (keyword === 'required') return 'is missing'
+  if (keyword === 'additionalProperties') return 'is not known here'
+  if (keyword === 'enum') return `must be one of ${listed(params).join(', ')}`
+  return message
+}
+
+export function problemOf({ code, message, faults }: Refusal, instance: string, requestId: string): Problem {
+  const { status, title } = errorCatalogue[code]
+  return {
+    type: `/errors/${code}`,
+    title,
+    status,
+    detail: message,
+    instance,
+    request_id: requestId,
+    error: code,
+    message,
+    ...(faults && { errors: faults }),
+  }
+}

@@ -1,0 +1,20 @@
+import postgres from '@fastify/postgres'
+import { connectionOptions, type Database, openDatabase } from '@orders/database'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    database: Database
+  }
+}
+
+async function database(app: FastifyInstance, { url, max }: { url: string; max: number }) {
+  await app.register(postgres, connectionOptions(url, { max }))
+  app.decorate(
+    'database',
+    openDatabase(app.pg.pool, (error) => app.log.warn({ err: error }, 'a database connection broke')),
+  )
+}
+
+export default fp(database, { name: 'database' })

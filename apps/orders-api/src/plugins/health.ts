@@ -1,0 +1,71 @@
+import { assertSchema, DatabaseError } from '@orders/database'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** From now on /readyz says no and answers close their connection, while requests are still served. */
+    startDraining: () => void
+  }
+}
+
+const checkForMs = 1000
+const Health = Type.Object({ status: Type.String() })
+const Readiness = Type.Object({ status: Type.String(), database: Type.Optional(Type.String()) })
+
+type Options = { version: { version: string; commit: string; image_digest?: string } }
+
+/**
+ * Liveness, readiness, version. A database that goes away later leaves a process ready: all would turn at once, and
+ * callers would meet a load balancer's error instead of ours (503 with Retry-After).
+ */
+async function health(app: FastifyInstance, { version }: Options) {
+  let draining = false
+  let checkedAt = 0
+  let check: Promise<'ok' | 'unreachable' | 'schema too old'> = Promise.resolve('ok')
+
+  app.decorate('startDraining', () => {
+    draining = true
+  })
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (draining) reply.header('connection', 'close')
+    done()
+  })
+
+  function databaseState() {
+    if (Date.now() - checkedAt < checkForMs) return check
+    checkedAt = Date.now()
+    check = assertSchema(app.database).then(
+      () => 'ok',
+      (error) => (error instanceof DatabaseError ? 'schema too old' : 'unreachable'),
+    )
+    return check
+  }
+
+  const routes = { schema: { tags: ['operations'], response: { 200: Health } } }
+  app.get('/health', routes, async () => ({ status: 'ok' }))
+  app.get('/livez', routes, async () => ({ status: 'ok' }))
+
+  for (const url of ['/readyz', '/ready']) {
+    app.get(
+      url,
+      { schema: { tags: ['operations'], hide: url === '/ready', response: { 200: Readiness, 503: Readiness } } },
+      async (_request, reply) => {
+        if (draining) return reply.code(503).send({ status: 'draining' })
+        const database = await databaseState()
+        if (database === 'schema too old') return reply.code(503).send({ status: 'not ready', database })
+        return { status: 'ready', database }
+      },
+    )
+  }
+
+  const Version = Type.Object({
+    version: Type.String(),
+    commit: Type.String(),
+    image_digest: Type.Optional(Type.String()),
+  })
+  app.get('/version', { schema: { tags: ['operations'], response: { 200: Version } } }, async () => version)
+}
+
+export default fp(health, { name: 'health', dependencies: ['database'] })

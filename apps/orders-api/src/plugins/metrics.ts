@@ -1,0 +1,95 @@
+import type { OrderEventType } from '@orders/schema'
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import type { FastifyInstance } from 'fastify'
+import fastifyMetrics from 'fastify-metrics'
+import fp from 'fastify-plugin'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    meters: ReturnType<typeof createMeters>
+  }
+}
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10]
+
+/** Prometheus metrics, of this instance only. With `endpoint: null` nothing is served here: another port does. */
+async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics' | null }) {
+  const registry = new Registry()
+  app.decorate('meters', createMeters(app, registry))
+  await app.register(fastifyMetrics.default, {
+    endpoint,
+    defaultMetrics: { enabled: true, register: registry },
+    routeMetrics: {
+      enabled: { histogram: true, summary: false },
+      registeredRoutesOnly: false,
+      invalidRouteGroup: 'unknown', // every address that is none makes one series
+      methodBlacklist: [],
+      overrides: {
+        labels: { route: 'handler', status: 'status' },
+        histogram: { buckets: seconds, registers: [registry] },
+        summary: { registers: [registry] },
+      },
+    },
+  })
+}
+
+export default fp(metrics, { name: 'metrics', dependencies: ['database'] })
+
+function createMeters(app: FastifyInstance, registry: Registry) {
+  const registers = [registry]
+  // Costs nothing on the path of a request: the histogram has counted already.
+  new Counter({
+    name: 'http_requests_total',
+    help: 'Requests answered.',
+    labelNames: ['handler', 'method', 'status'],
+    registers,
+    async collect() {
+      const durations = await registry.getSingleMetric('http_request_duration_seconds')?.get()
+      this.reset()
+      for (const entry of durations?.values ?? []) {
+        const { metricName, labels, value } = entry as typeof entry & { metricName?: string }
+        if (metricName?.endsWith('_count')) this.inc(labels, value)
+      }
+    },
+  })
+  new Gauge({
+    name: 'orders_database_connections',
+    help: 'Connections of the pool by state, requests that wait for one, and the most there may be.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { total, idle, waiting, max } = app.database.poolState()
+      for (const [state, value] of Object.entries({ used: total - idle, idle, waiting, max }))
+        this.set({ state }, value)
+    },
+  })
+  new Gauge({
+    name: 'orders_batch_waiting',
+    help: 'Orders that wait for a flush.',
+    registers,
+    collect() {
+      this.set(app.orders.waiting())
+    },
+  })
+  const batch = new Histogram({
+    name: 'orders_batch_size',
+    help: 'Orders placed by one statement.',
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+    registers,
+  })
+  const placed = new Counter({ name: 'orders_placed_total', help: 'Orders placed.', registers })
+  const events = new Counter({
+    name: 'order_events_total',
+    help: 'Order events written, by type.',
+    labelNames: ['type'],
+    registers,
+  })
+  return {
+    registry,
+    onBatch: (size: number) => batch.observe(size),
+    onEvents: (type: OrderEventType, count: number) => {
+      events.inc({ type }, count)
+      if (type === 'orders.order.placed.v1') placed.inc(count)
+    },
+  }
+}

@@ -1,0 +1,63 @@
+import { errorCatalogue } from '@orders/schema'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { problemOf, type Refusal, refusalOf } from '../errors.ts'
+
+const internal: Refusal = { code: 'INTERNAL', message: 'Something went wrong on our side. It has been written down.' }
+const retryAfterSeconds = { IDEMPOTENCY_IN_FLIGHT: 1, DATABASE_UNAVAILABLE: 2, OVERLOADED: 2, TIMED_OUT: 2 } as const
+
+/** Turns every error into a problem document (RFC 9457); what is not a known refusal is logged, and told to nobody. */
+async function problems(app: FastifyInstance) {
+  const methodsAt = collectMethods(app)
+
+  app.setErrorHandler((error, request, reply) => {
+    const refusal = refusalOf(error)
+    if (!refusal) request.log.error({ err: error }, 'request failed')
+    return sendProblem(request, reply, refusal ?? internal)
+  })
+
+  app.setNotFoundHandler((request, reply) => {
+    const methods = methodsAt(request.url)
+    if (methods.length === 0)
+      return sendProblem(request, reply, { code: 'NOT_FOUND', message: 'There is nothing here.' })
+    reply.header('allow', methods.join(', '))
+    return sendProblem(request, reply, {
+      code: 'METHOD_NOT_ALLOWED',
+      message: `${request.method} is not among ${methods.join(', ')}.`,
+    })
+  })
+}
+
+export default fp(problems, { name: 'problems' })
+
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const seconds = retryAfterSeconds[refusal.code as keyof typeof retryAfterSeconds]
+  if (seconds && !reply.hasHeader('retry-after')) reply.header('retry-after', seconds)
+  const path = request.url.split('?', 1)[0] ?? '/'
+  return reply
+    .code(errorCatalogue[refusal.code].status)
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send(problemOf(refusal, path, request.id))
+}
+
+/** The methods that some route takes at an address: what Allow must list when the asked one is not among them. */
+function collectMethods(app: FastifyInstance) {
+  const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const source = url
+      .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+      .replace(/:[A-Za-z_]+/g, '[^/]+')
+      .replace(/\*/g, '.*')
+    const route = routes.get(url) ?? { pattern: new RegExp(`^${source}$`), methods: new Set() }
+    for (const name of [method].flat()) route.methods.add(name)
+    routes.set(url, route)
+  })
+  return (url: string): string[] => {
+    const path = url.split('?', 1)[0] ?? ''
+    const found = [...routes.values()]
+      .filter(({ pattern }) => pattern.test(path))
+      .flatMap(({ methods }) => [...methods])
+    return [...new Set(found)].sort()
+  }
+}

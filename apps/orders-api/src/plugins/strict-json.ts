@@ -1,0 +1,144 @@
+import { isUtf8 } from 'node:buffer'
+import { type Fault, OrdersError } from '@orders/orders'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+
+export const jsonLimits = { depth: 32, keys: 1000, items: 200, stringLength: 2000, digits: 15 }
+
+/** Takes application/json only, and only JSON whose value is beyond doubt; JSON_INVALID or AMOUNT_INVALID otherwise. */
+async function strictJson(app: FastifyInstance) {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseStrictJson(body as Buffer))
+    } catch (error) {
+      done(error as Error)
+    }
+  })
+}
+
+export default fp(strictJson, { name: 'strict-json' })
+
+/**
+ * Parses JSON as JSON.parse does, and refuses what that would change or hide: invalid UTF-8, duplicate keys, __proto__,
+ * numbers a double cannot hold exactly, control characters, lone surrogates, and sizes beyond `jsonLimits`.
+ */
+export function parseStrictJson(body: Buffer): unknown {
+  if (!isUtf8(body)) throw refuse('The body is not UTF-8.')
+  const text = body.toString()
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw refuse(text.trim() === '' ? 'The body is empty.' : `The body is not JSON: ${(error as SyntaxError).message}.`)
+  }
+  inspect(text)
+  return value
+}
+
+const refuse = (message: string, faults?: Fault[]) => new OrdersError('JSON_INVALID', message, faults)
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+const control = /[\u0000-\u001f\u007f]/
+const whitespace = /[ \t\n\r]*/y
+const number = /-?\d+(?:\.(\d+))?(?:[eE][+-]?\d+)?/y
+
+/** Walks the text of valid JSON once, beside the value that JSON.parse made of it. */
+function inspect(text: string): void {
+  const path: (string | number)[] = []
+  let at = 0
+  let keys = 0
+
+  function fault(message: string): OrdersError {
+    const pointer = path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+    return refuse(`At ${pointer || '/'}: ${message}.`, [{ path: pointer, message }])
+  }
+
+  function space() {
+    if (text.charCodeAt(at) > 32) return
+    whitespace.lastIndex = at
+    whitespace.test(text)
+    at = whitespace.lastIndex
+  }
+
+  function string(): string {
+    const start = at
+    let escaped = false
+    for (at++; ; at++) {
+      const code = text.charCodeAt(at)
+      if (code === 92) {
+        escaped = true
+        at++
+      } else if (code === 34) break
+    }
+    at++
+    const token = text.slice(start, at)
+    const value = escaped ? (JSON.parse(token) as string) : token.slice(1, -1)
+    if (value.length > jsonLimits.stringLength)
+      throw fault(`a string has at most ${jsonLimits.stringLength} characters`)
+    if (control.test(value)) throw fault('control characters are not allowed')
+    if (escaped && !value.isWellFormed()) throw fault('a lone surrogate is not a character')
+    return value
+  }
+
+  function object() {
+    const seen = new Set<string>()
+    at++
+    for (space(); text.charCodeAt(at) !== 125; space()) {
+      if (text.charCodeAt(at) === 44) at++
+      space()
+      const key = string()
+      path.push(key)
+      if (seen.has(key)) throw fault('this key stands twice')
+      if (key === '__proto__') throw fault('this key is not allowed')
+      if (++keys > jsonLimits.keys) throw fault(`there are more than ${jsonLimits.keys} keys`)
+      seen.add(key)
+      space()
+      at++ // the colon
+      value()
+      path.pop()
+    }
+    at++
+  }
+
+  function array() {
+    at++
+    space()
+    for (let index = 0; text.charCodeAt(at) !== 93; index++) {
+      path.push(index)
+      if (index >= jsonLimits.items) throw fault(`an array has at most ${jsonLimits.items} items`)
+      value()
+      space()
+      if (text.charCodeAt(at) === 44) at++
+      path.pop()
+    }
+    at++
+  }
+
+  function exactNumber() {
+    number.lastIndex = at
+    const [token = ''] = number.exec(text) ?? []
+    at += token.length
+    const significant = token
+      .replace(/[eE].*/, '')
+      .replace(/\D/g, '')
+      .replace(/^0+/, '')
+    if (significant.length > jsonLimits.digits || !Number.isFinite(Number(token))) {
+      const error = fault(`a number has at most ${jsonLimits.digits} significant digits`)
+      throw new OrdersError('AMOUNT_INVALID', error.message, error.faults)
+    }
+  }
+
+  function value() {
+    if (path.length > jsonLimits.depth) throw fault(`values nest at most ${jsonLimits.depth} deep`)
+    space()
+    const code = text.charCodeAt(at)
+    if (code === 34) string()
+    else if (code === 123) object()
+    else if (code === 91) array()
+    else if (code === 45 || (code >= 48 && code <= 57)) exactNumber()
+    else at += code === 102 ? 5 : 4 // false, true, null
+  }
+
+  value()
+}

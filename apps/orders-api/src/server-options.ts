@@ -1,0 +1,66 @@
+import { type Server, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { type ErrorCode, errorCatalogue } from '@orders/schema'
+import { type FastifyHttpOptions, LogController } from 'fastify'
+import type { Config } from './config.ts'
+import { problemOf } from './errors.ts'
+import { requestIdOf } from './plugins/http-hygiene.ts'
+
+/** Limits of the HTTP server, in milliseconds and bytes; none of Node's or Fastify's defaults bounds a slow client. */
+export const limits = {
+  headersTimeout: 5000,
+  /** A whole request. Streams of an import may take longer; every other body is given bodyTimeout. */
+  requestTimeout: 3_600_000,
+  bodyTimeout: 10_000,
+  connectionTimeout: 15_000,
+  handlerTimeout: 8000,
+  keepAliveTimeout: 72_000, // longer than a load balancer's 60 s, so that it is never us who closes first
+  maxHeaderSize: 8192,
+  bodyLimit: 65_536,
+}
+
+export function serverOptions(config: Config): FastifyHttpOptions<Server> {
+  return {
+    logger: { level: config.LOG_LEVEL },
+    logController: new LogController({ disableRequestLogging: !/^(debug|trace)$/.test(config.LOG_LEVEL) }),
+    genReqId: requestIdOf,
+    requestIdHeader: false,
+    trustProxy: config.TRUSTED_PROXIES?.split(',') ?? false,
+    requestTimeout: limits.requestTimeout,
+    connectionTimeout: limits.connectionTimeout,
+    handlerTimeout: limits.handlerTimeout,
+    keepAliveTimeout: limits.keepAliveTimeout,
+    maxRequestsPerSocket: 1000,
+    bodyLimit: limits.bodyLimit,
+    routerOptions: { maxParamLength: 100 },
+    http: {
+      headersTimeout: limits.headersTimeout,
+      connectionsCheckingInterval: 1000,
+      maxHeaderSize: limits.maxHeaderSize,
+    },
+    return503OnClosing: false,
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
+    clientErrorHandler: refuseConnection,
+  }
+}
+
+const parserCodes: Record<string, ErrorCode> = {
+  HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
+}
+
+/** Answers what is not a request at all, before there is a route or a reply. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const code = parserCodes[error.code ?? ''] ?? 'BAD_REQUEST'
+  const { status, title } = errorCatalogue[code]
+  const requestId = requestIdOf({ headers: {} })
+  const body = JSON.stringify(problemOf({ code, message: `${title}.` }, '/', requestId))
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

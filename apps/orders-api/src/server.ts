@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { assertServable, explainDatabaseError, isUnavailable } from '@orders/database'
+import { onShutdown } from '@orders/runtime'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { app } from './app.ts'
+import { type Config, help, readConfig } from './config.ts'
+import { serverOptions } from './server-options.ts'
+
+if (process.argv.includes('--help')) {
+  console.log(help)
+} else {
+  try {
+    await serve(readConfig())
+  } catch (error) {
+    console.error(explainDatabaseError(error) ?? explainListenError(error) ?? (error as Error).message)
+    process.exit(1)
+  }
+}
+
+async function serve(config: Config): Promise<void> {
+  let server: FastifyInstance | undefined
+  let admin: FastifyInstance | undefined
+  onShutdown(
+    async (reason) => {
+      if (reason === 'SIGTERM') {
+        server?.startDraining?.()
+        await delay(config.DRAIN_DELAY_MS)
+      }
+      await Promise.all([server && close(server), admin?.close()])
+    },
+    { onFailure: (error) => console.error(`Closing failed: ${error.message}`) },
+  )
+
+  server = await startWhenDatabaseAnswers(config)
+  const address = await server.listen({ port: config.PORT, host: config.HOST })
+  if (config.ADMIN_PORT !== undefined) {
+    const { registry } = server.meters
+    admin = Fastify()
+    admin.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()))
+    await admin.listen({ port: config.ADMIN_PORT, host: config.HOST })
+  }
+  const url = new URL(address)
+  if (config.HOST === 'localhost') url.hostname = 'localhost'
+  console.log(`Orders is ready on ${url.href.replace(/\/$/, '')}`)
+}
+
+/** Builds the service, and again for as long as the database may take to come up. */
+async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance> {
+  for (const giveUpAt = Date.now() + config.DATABASE_WAIT_MS; ; ) {
+    const server = Fastify(serverOptions(config))
+    try {
+      await app(server, config)
+      await server.ready()
+      await assertServable(server.database)
+      return server
+    } catch (error) {
+      await server.close().catch(() => {})
+      if (!isUnavailable(error) || Date.now() > giveUpAt) throw error
+      await delay(250)
+    }
+  }
+}
+
+/** Closes within the in-flight requests' time: a keep-alive connection that goes idle meanwhile would hold it for 72 s. */
+async function close(server: FastifyInstance): Promise<void> {
+  server.startDraining?.()
+  const idle = setInterval(() => server.server.closeIdleConnections(), 100)
+  await server.close()
+  clearInterval(idle)
+}
+
+function explainListenError(error: unknown): string | undefined {
+  const { code, syscall, port, address } = error as { code?: string; syscall?: string; port?: number; address?: string }
+  if (syscall !== 'listen') return undefined
+  if (code === 'EADDRINUSE') return `Port ${port} is taken: stop what uses it, or set PORT to another one.`
+  if (code === 'EACCES') return `Port ${port} needs more rights: set PORT to one above 1023.`
+  return `Cannot listen on ${address}:${port} (${code}): set HOST and PORT to an address of this machine.`
+}

@@ -1,0 +1,27 @@
+type Reason = 'SIGTERM' | 'SIGINT' | 'disconnect'
+
+/**
+ * Calls `close` once, on the first SIGTERM, SIGINT or the end of the parent that holds this process's IPC channel, and
+ * exits 0 after it. Exits 1 if it fails or takes longer than `deadlineMs`. Further signals shorten nothing: an
+ * orchestrator that repeats SIGTERM must not cut requests off. Call it before anything slow, since a signal that comes
+ * earlier ends the process outright.
+ */
+export function onShutdown(
+  close: (reason: Reason) => Promise<void>,
+  { deadlineMs = 25_000, onFailure }: { deadlineMs?: number; onFailure: (error: Error) => void },
+): void {
+  let closing = false
+  const shutdown = (reason: Reason) => {
+    if (closing) return
+    closing = true
+    const fail = (error: Error) => {
+      onFailure(error)
+      process.exit(1)
+    }
+    setTimeout(() => fail(new Error(`not closed after ${deadlineMs} ms`)), deadlineMs).unref()
+    close(reason).then(() => process.exit(0), fail)
+  }
+  process.on('SIGTERM', shutdown)
+  process.on('SIGINT', shutdown)
+  if (process.channel) process.once('disconnect', () => shutdown('disconnect'))
+}
