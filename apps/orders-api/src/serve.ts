@@ -1,0 +1,93 @@
+// The development runner: a database for a newcomer, the server, and a new server after each change of a source. It
+// prints only progress and faults; the server says when it is ready.
+
+import { join } from 'node:path'
+import { EmbeddedPostgresError } from '@orders/database/embedded'
+import { watchAncestors } from './serve/ancestors.ts'
+import { type LocalDatabase, openLocalDatabase } from './serve/database.ts'
+import { type ServerExit, type ServerProcess, startServer } from './serve/server-process.ts'
+import { watchSources } from './serve/watch-sources.ts'
+
+const root = join(import.meta.dirname, '../../..')
+const sources = ['apps/orders-api/src', 'packages/*/src', 'packages/database/migrations']
+const args = process.argv.slice(2)
+
+/** Settles with the exit code once someone asks this process to end. */
+const asked = Promise.withResolvers<number>()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => asked.resolve(0))
+// Whoever reads our output may be killed before us.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+await watchAncestors(() => asked.resolve(1))
+
+process.exit(await (args.includes('--help') ? help() : serve()))
+
+async function help(): Promise<number> {
+  return (await startServer(args, process.env).exited).code
+}
+
+async function serve(): Promise<number> {
+  let database: LocalDatabase | null = null
+  try {
+    if (!process.env.DATABASE_URL) {
+      const opening = openLocalDatabase(join(root, '.data/postgres'), { say, onLost: fail })
+      const opened = await Promise.race([opening, asked.promise])
+      if (typeof opened === 'number') return opened
+      database = opened
+    }
+    return await keepServing(database)
+  } catch (error) {
+    return report(error)
+  } finally {
+    await database?.stop()
+  }
+}
+
+/** Runs one server after another until someone asks to stop, the first cannot run, or one is killed. */
+async function keepServing(database: LocalDatabase | null): Promise<number> {
+  const changes = watchSources(
+    sources.map((folder) => join(root, folder)),
+    (error) => say(`Changes are not seen: ${error.message}.`),
+  )
+  for (let first = true; ; first = false) {
+    const changed = changes.next()
+    const server = await startMigrated(database)
+    const event = await Promise.race([asked.promise, changed, server.exited])
+    await server.stop()
+    if (typeof event === 'number') return event
+    if (!event) continue
+    if (event.signal) {
+      say(`The server was killed by ${event.signal}: start it again with npm start.`)
+      return 1
+    }
+    // Code 0: someone asked the server itself to end, as task runners do that signal a whole tree of processes.
+    if (first || event.code === 0) return event.code
+    say(`The server ended with code ${event.code}: the next change starts it again.`)
+    const code = await Promise.race([asked.promise, changed])
+    if (typeof code === 'number') return code
+  }
+}
+
+async function startMigrated(database: LocalDatabase | null): Promise<ServerProcess> {
+  try {
+    await Promise.race([database?.migrate(), asked.promise])
+  } catch (error) {
+    const exit: ServerExit = { code: report(error), signal: null }
+    return { exited: Promise.resolve(exit), stop: async () => {} }
+  }
+  // A restart need not drain for clients that wait: there is no other server to send them to.
+  const env = { DRAIN_DELAY_MS: '0', ...process.env, ...(database ? { DATABASE_URL: database.url } : {}) }
+  return startServer(args, env)
+}
+
+function fail(error: unknown): void {
+  asked.resolve(report(error))
+}
+
+function report(error: unknown): number {
+  say(error instanceof EmbeddedPostgresError ? error.message : ((error as Error).stack ?? String(error)))
+  return 1
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}

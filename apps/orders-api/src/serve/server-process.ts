@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+
+const stopMs = 4000
+
+export interface ServerExit {
+  code: number
+  signal: NodeJS.Signals | null
+}
+
+export interface ServerProcess {
+  exited: Promise<ServerExit>
+  /** Asks it to drain and waits until it is gone; kills it after 4 s. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the server in a session of its own, so that Ctrl-C reaches only the runner, which stops it in order. The
+ * channel to it closes with this process, and the server then ends by itself.
+ */
+export function startServer(args: string[], env: NodeJS.ProcessEnv): ServerProcess {
+  const file = join(import.meta.dirname, '../server.ts')
+  const child = spawn(process.execPath, [file, ...args], {
+    detached: true,
+    env,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  const exited = once(child, 'exit').then(([code, signal]) => ({ code: code ?? 1, signal }))
+  const stop = async () => {
+    child.kill('SIGTERM')
+    const late = setTimeout(() => child.kill('SIGKILL'), stopMs)
+    await exited
+    clearTimeout(late)
+  }
+  return { exited, stop }
+}

@@ -1,0 +1,133 @@
+import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import t from 'tap'
+import { makeCheckout, removeCheckout } from './serve/checkout.ts'
+import { type Process, processes, survivors } from './serve/processes.ts'
+import { freePort, Service, until } from './serve/service.ts'
+
+const checkout = makeCheckout()
+const services: Service[] = []
+t.teardown(async () => {
+  for (const service of services) await service.destroy()
+  removeCheckout(checkout)
+})
+
+async function start(env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<Service> {
+  const service = new Service(checkout, await freePort(), env, args)
+  services.push(service)
+  return service
+}
+
+/** Waits 5 s at most until none of the processes runs, nor any other that belongs to the checkout. */
+async function untilGone(before: Process[]): Promise<void> {
+  const left = () => [...survivors(before), ...processes().filter(({ command }) => command.includes(checkout))]
+  await until('no process left', 5000, () => left().length === 0).catch((error) => {
+    throw new Error(
+      `${error.message}\n${left()
+        .map(({ pid, command }) => `${pid} ${command}`)
+        .join('\n')}`,
+    )
+  })
+}
+
+const runner = /^node src\/serve\.ts/
+const server = /orders-api\/src\/server\.ts/
+const postgres = /bin\/postgres -D/
+
+t.test('a first start prepares a database, serves, and Ctrl-C leaves nothing', async (t) => {
+  const service = await start()
+  await service.ready()
+  t.match(service.output, /Preparing a database in \.data\//)
+  t.ok(existsSync(join(checkout, '.data/postgres/PG_VERSION')))
+  const family = service.family()
+  t.ok(family.some(({ command }) => postgres.test(command)))
+  process.kill(-(service.child.pid ?? 0), 'SIGINT')
+  await untilGone(family)
+  t.equal(service.readyLines(), 1)
+})
+
+t.test('a later start is quick, and changed sources restart the server', async (t) => {
+  const began = performance.now()
+  const service = await start()
+  await service.ready()
+  t.ok(performance.now() - began < 3000, `second start took ${Math.round(performance.now() - began)} ms`)
+  t.notMatch(service.output, /Preparing/)
+  const first = service.process(server)
+  const database = service.process(postgres)
+
+  const api = join(checkout, 'apps/orders-api/src/server.ts')
+  const sound = readFileSync(api, 'utf8')
+  // Editors save by renaming: the second save must be seen as well as the first.
+  for (const count of [2, 3]) {
+    writeFileSync(`${api}.tmp`, `${sound}\n`)
+    renameSync(`${api}.tmp`, api)
+    await service.ready(count)
+  }
+  appendFileSync(join(checkout, 'packages/database/src/index.ts'), '\n')
+  await service.ready(4)
+  t.equal(survivors([first]).length, 0, 'the old server is gone')
+  t.equal(survivors([database]).length, 1, 'the database went on')
+  t.notMatch(service.output, /EADDRINUSE/)
+
+  t.comment('a change that cannot run waits for the next one')
+  writeFileSync(api, 'this is not a program')
+  await until('told', 5000, () => /the next change starts it again/.test(service.output))
+  writeFileSync(api, sound)
+  await service.ready(5)
+
+  t.comment('a killed database is started again')
+  process.kill(database.pid, 'SIGKILL')
+  await until('told', 5000, () => /PostgreSQL ended unexpectedly/.test(service.output))
+  await until('a new one', 10_000, () =>
+    service.family().some(({ pid, command }) => postgres.test(command) && pid !== database.pid),
+  )
+
+  const family = service.family()
+  service.child.kill('SIGTERM')
+  await untilGone(family)
+})
+
+const killed: [string, (service: Service) => number][] = [
+  ['npm', (service) => service.child.pid ?? 0],
+  ['nx', (service) => service.process(/bin\/nx serve/).pid],
+  ['the runner', (service) => service.process(runner).pid],
+  ['the server', (service) => service.process(server).pid],
+]
+for (const [name, find] of killed) {
+  t.test(`kill -9 of ${name} leaves no process and the next start works`, async (t) => {
+    const service = await start()
+    await service.ready()
+    const family = service.family()
+    t.ok(family.some(({ command }) => postgres.test(command)))
+    process.kill(find(service), 'SIGKILL')
+    await untilGone(family)
+    t.same(
+      processes().filter(({ command }) => command.includes(checkout)),
+      [],
+    )
+    if (name === 'the server') {
+      t.match(service.output, /The server was killed by SIGKILL/)
+      t.not(await service.exited, 0)
+    }
+  })
+}
+
+t.test('a first start that fails ends with the sentence of the server', async (t) => {
+  const service = await start()
+  const squatter = createServer().listen(service.port)
+  t.teardown(() => squatter.close())
+  t.not(await service.exited, 0)
+  t.match(service.output, /Port \d+ is taken/)
+  t.notMatch(service.output, / at .*\.ts:\d+/, 'no stack trace')
+  t.same(
+    processes().filter(({ command }) => command.includes(checkout)),
+    [],
+  )
+})
+
+t.test('--help reaches the server and starts no database', async (t) => {
+  const service = await start({}, ['--', '--', '--help'])
+  t.equal(await service.exited, 0)
+  t.match(service.output, /DATABASE_URL/)
+})
