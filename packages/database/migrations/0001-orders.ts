@@ -57,6 +57,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
           ELSE 2 END)
     )`.execute(db)
   await sql`CREATE INDEX orders_newest ON orders (org_id, created_at DESC, id DESC)`.execute(db)
+  await describeYoungTable(db)
 
   await sql`
     CREATE TABLE order_events (
@@ -108,6 +109,21 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`GRANT SELECT, INSERT ON orders, order_events, outbox TO orders_app`.execute(db)
   await sql`GRANT UPDATE (status, description, metadata, updated_at, version) ON orders TO orders_app`.execute(db)
   await sql`GRANT SELECT, INSERT, DELETE, UPDATE (answer) ON idempotency_records TO orders_app`.execute(db)
+}
+
+/**
+ * Tells the planner what orders look like until the first ANALYZE does: many of one organisation, each id once. Its own
+ * guess for a table without statistics looks ids up in orders_newest, at 50 times the cost (259 against 5 us measured),
+ * and prepared statements keep that plan.
+ */
+async function describeYoungTable(db: Kysely<unknown>): Promise<void> {
+  await sql`SELECT pg_restore_relation_stats('schemaname', current_schema()::text, 'relname', 'orders',
+    'relpages', 1000, 'reltuples', 50000::real)`.execute(db)
+  for (const [column, distinct] of Object.entries({ org_id: 1, id: -1, created_at: -0.1 })) {
+    await sql`SELECT pg_restore_attribute_stats('schemaname', current_schema()::text, 'relname', 'orders',
+      'attname', ${sql.lit(column)}, 'inherited', false, 'null_frac', 0::real, 'avg_width', 16,
+      'n_distinct', ${sql.lit(distinct)}::real)`.execute(db)
+  }
 }
 
 /** The sub-select makes the setting an InitPlan: read once a statement, not once a row. No tenant set: zero rows. */
