@@ -6,13 +6,17 @@ import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import { DatabaseError, pgErrorCode } from './errors.ts'
 
-const migrationFolder = path.join(import.meta.dirname, '../migrations')
+export const migrationFolder = path.join(import.meta.dirname, '../migrations')
 
-/** Names of the migrations that this code was written against, oldest first. */
-export const migrationNames: readonly string[] = readdirSync(migrationFolder)
-  .filter((file) => /\.(ts|js)$/.test(file))
-  .map((file) => path.parse(file).name)
-  .sort()
+/** Names of the migrations in a folder, oldest first. */
+export const migrationNamesIn = (folder: string): readonly string[] =>
+  readdirSync(folder)
+    .filter((file) => /\.(ts|js)$/.test(file))
+    .map((file) => path.parse(file).name)
+    .sort()
+
+/** Names of the migrations that this code was written against. */
+export const migrationNames = migrationNamesIn(migrationFolder)
 
 const lockNotAvailable = '55P03'
 const retryForMs = 60_000
@@ -22,7 +26,7 @@ const retryForMs = 60_000
  * the migrations that ran. A schema that is newer already (a later release migrated it) is left as it is.
  * Waits at most 500 ms for each lock, so that readers never queue behind it, and tries again for a minute.
  */
-export async function migrateToLatest(url: string): Promise<string[]> {
+export async function migrateToLatest(url: string, folder = migrationFolder): Promise<string[]> {
   const pool = new pg.Pool({
     connectionString: url,
     max: 1,
@@ -37,8 +41,8 @@ export async function migrateToLatest(url: string): Promise<string[]> {
   try {
     await assertSupported(db)
     for (const giveUpAt = Date.now() + retryForMs; ; ) {
-      if ((await pendingMigrations(db)).length === 0) return []
-      const provider = new FileMigrationProvider({ fs, path, migrationFolder })
+      if ((await pendingMigrations(db, migrationNamesIn(folder))).length === 0) return []
+      const provider = new FileMigrationProvider({ fs, path, migrationFolder: folder })
       const { error, results } = await new Migrator({ db, provider }).migrateToLatest()
       if (!error) return (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName)
       if (pgErrorCode(error) !== lockNotAvailable || Date.now() > giveUpAt) throw error
@@ -57,16 +61,22 @@ async function assertSupported(db: Kysely<{ kysely_migration: { name: string } }
   }
 }
 
-async function pendingMigrations(db: Kysely<{ kysely_migration: { name: string } }>): Promise<string[]> {
+async function pendingMigrations(
+  db: Kysely<{ kysely_migration: { name: string } }>,
+  needed: readonly string[],
+): Promise<string[]> {
   const { rows } = await sql<{ there: boolean }>`SELECT to_regclass('kysely_migration') IS NOT NULL AS there`.execute(
     db,
   )
-  if (!rows[0]?.there) return [...migrationNames]
+  if (!rows[0]?.there) return [...needed]
   const done = await db.selectFrom('kysely_migration').select('name').execute()
-  return missingMigrations(done.map((row) => row.name))
+  return missingMigrations(
+    done.map((row) => row.name),
+    needed,
+  )
 }
 
 /** What `done` lacks of the migrations this code needs. */
-export function missingMigrations(done: readonly string[]): string[] {
-  return migrationNames.filter((name) => !done.includes(name))
+export function missingMigrations(done: readonly string[], needed = migrationNames): string[] {
+  return needed.filter((name) => !done.includes(name))
 }

@@ -1,0 +1,34 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findRunning, startEmbeddedPostgres } from './embedded.ts'
+import { DatabaseError } from './errors.ts'
+
+type Environment = Record<string, string | undefined>
+
+export interface CommandDatabase {
+  url: string
+  /** Ends the database if this process started it. */
+  close(): Promise<void>
+}
+
+/** Where `npm start` keeps its database. */
+const defaultDataDir = join(import.meta.dirname, '../../../.data/postgres')
+
+/**
+ * The database that a command works on: DATABASE_URL or DATABASE_URL_FILE, else that of a running `npm start`, else
+ * the same one, started for as long as the command runs. Throws DatabaseError or EmbeddedPostgresError.
+ */
+export async function openCommandDatabase(env: Environment, dataDir = defaultDataDir): Promise<CommandDatabase> {
+  const url = (await readUrl(env)) ?? (await findRunning(dataDir))
+  if (url) return { url, close: async () => {} }
+  const server = await startEmbeddedPostgres({ dataDir })
+  return { url: server.url, close: server.stop }
+}
+
+async function readUrl({ DATABASE_URL, DATABASE_URL_FILE }: Environment): Promise<string | undefined> {
+  if (!DATABASE_URL_FILE) return DATABASE_URL || undefined
+  const text = await readFile(DATABASE_URL_FILE, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new DatabaseError(`DATABASE_URL_FILE cannot be read (${error.code}): name a file that holds the address.`)
+  })
+  return text.trim()
+}
