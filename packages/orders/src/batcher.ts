@@ -1,6 +1,11 @@
 import { OrdersError } from './errors.ts'
 
-type Waiting<Item, Result> = { item: Item; resolve: (result: Result) => void; reject: (error: unknown) => void }
+type Waiting<Item, Result> = {
+  item: Item
+  since: number
+  resolve: (result: Result) => void
+  reject: (error: unknown) => void
+}
 
 type Options<Item, Result> = {
   /** Answers a batch of one lane, a result or an error an item, in the items' order. */
@@ -9,6 +14,8 @@ type Options<Item, Result> = {
   isItemFault?: (error: unknown) => boolean
   maxBatch?: number
   maxWaiting?: number
+  /** Milliseconds that a request may wait for its batch to start; with the query's own limit, this bounds its answer. */
+  maxWait?: number
   /** Batches in flight over all lanes; a lane has one at a time unless `perLane` says more. */
   concurrency?: number
   perLane?: number
@@ -23,7 +30,7 @@ export type Batcher<Item, Result> = ReturnType<typeof createBatcher<Item, Result
  * those that arrived with it. Lanes take turns, so that a busy one delays nobody else by more than a batch.
  */
 export function createBatcher<Item, Result>(options: Options<Item, Result>) {
-  const { run, isItemFault = () => false, maxBatch = 500, maxWaiting = 10_000, onBatch } = options
+  const { run, isItemFault = () => false, maxBatch = 500, maxWaiting = 10_000, maxWait = 3000, onBatch } = options
   const { concurrency = 4, perLane = 1 } = options
   const queues = new Map<string, Waiting<Item, Result>[]>() // in the order of their turns
   const inFlight = new Map<string, number>()
@@ -38,9 +45,10 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     }
     waiting++
     return new Promise((resolve, reject) => {
+      const entry = { item, since: performance.now(), resolve, reject }
       const queue = queues.get(lane)
-      if (queue) queue.push({ item, resolve, reject })
-      else queues.set(lane, [{ item, resolve, reject }])
+      if (queue) queue.push(entry)
+      else queues.set(lane, [entry])
       schedule()
     })
   }
@@ -68,14 +76,25 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     running++
     waiting -= batch.length
     inFlight.set(lane, (inFlight.get(lane) ?? 0) + 1)
-    onBatch?.(batch.length)
-    await answer(lane, batch)
+    const fresh = refuseLate(batch)
+    onBatch?.(fresh.length)
+    if (fresh.length > 0) await answer(lane, fresh)
     running--
     const left = (inFlight.get(lane) ?? 1) - 1
     if (left === 0) inFlight.delete(lane)
     else inFlight.set(lane, left)
     if (queues.size > 0) schedule()
     else if (running === 0) for (const resolve of onIdle.splice(0)) resolve()
+  }
+
+  /** A batch is in the order of arrival: if its first entry is in time, all are. */
+  function refuseLate(batch: Waiting<Item, Result>[]): Waiting<Item, Result>[] {
+    const earliest = performance.now() - maxWait
+    const inTime = batch.findIndex(({ since }) => since >= earliest)
+    if (inTime === 0) return batch
+    const late = inTime < 0 ? batch : batch.slice(0, inTime)
+    for (const { reject } of late) reject(new OrdersError('TIMED_OUT', 'The database was too slow for this request.'))
+    return batch.slice(late.length)
   }
 
   async function answer(lane: string, batch: Waiting<Item, Result>[]): Promise<void> {

@@ -18,6 +18,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/orders',
     {
+      config: { keepsTime: true },
       schema: {
         summary: 'Place an order',
         tags: ['orders'],
@@ -61,6 +62,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/orders',
     {
+      config: { keepsTime: true },
       schema: {
         summary: 'List orders, newest first',
         description: 'A `Link` header with `rel="next"` names the next page, if there is one.',
@@ -85,6 +87,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/orders/:id',
     {
+      config: { keepsTime: true },
       schema: {
         summary: 'Read an order',
         tags: ['orders'],

@@ -1,21 +1,16 @@
-import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import { OrdersError } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { limits } from '../server-options.ts'
 
-const maxHeaders = 64
-const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/
-const traceparentPattern = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
-
-/** What the caller calls the request, else its trace, else a new id. */
-export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
-  const own = headers['x-request-id']
-  if (typeof own === 'string' && requestIdPattern.test(own)) return own
-  const trace = traceparentPattern.exec(String(headers.traceparent ?? ''))
-  return trace?.[1] ?? randomUUID()
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route bounds its own time: it needs no handlerTimeout. */
+    keepsTime?: boolean
+  }
 }
 
+const maxHeaders = 64
 // The pages override the policies that a document needs.
 const headers = {
   'cache-control': 'no-store',
@@ -28,6 +23,9 @@ const headers = {
 
 /** The headers that every answer has. Too many headers are refused here: lowering Node's own count would drop some. */
 async function httpHygiene(app: FastifyInstance, { version }: { version: string }) {
+  app.addHook('onRoute', (route) => {
+    if (!route.config?.keepsTime) route.handlerTimeout ??= limits.handlerTimeout
+  })
   const common = { ...headers, 'x-orders-version': version }
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(common)
