@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 const everyMs = 500
-const launcher = /(^|\/)((npm|npx|nx)(-cli)?(\.js)?|run-executor\.js)$/
+const launcher = /(^|\/)(npm|npx|nx)(-cli)?(\.js)?$|\/node_modules\/nx\//
 
 /**
  * Calls `onLoss` once, within a second after this process or one of the npm and nx processes above it lost its

@@ -75,7 +75,8 @@ async function identities(dataDir: string): Promise<Identity[]> {
 
 // The checkout may lie under a folder that only root may enter (/root is 0700). One capability lets PostgreSQL pass
 // without a copy of its programs; no_setuid_fixup makes access(2), which its programs use, honour that capability.
-function stepDown(owner: { uid: number; gid: number }): string[] {
+/** The command that runs a program as `owner`, able to enter any folder. */
+export function stepDown(owner: { uid: number; gid: number }): string[] {
   return [
     'setpriv',
     `--reuid=${owner.uid}`,

@@ -22,10 +22,10 @@ exec 3<&0
 exec 3<&-
 wait $child; code=$?
 if [ "$stopped" ]; then
-  wait $child
+  wait $child; code=$?
   [ "$remove" ] && rm -rf "$remove"
 fi
-kill -USR2 $watcher 2>/dev/null; wait $watcher
+kill -USR2 $watcher 2>/dev/null; wait $watcher 2>/dev/null
 exit $code`
 
 export interface GuardedProcess {
