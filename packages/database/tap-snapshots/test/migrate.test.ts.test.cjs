@@ -1,0 +1,145 @@
+/* IMPORTANT
+ * This snapshot file is auto-generated, but designed for humans.
+ * It should be checked into source control and tracked carefully.
+ * Re-generate by setting TAP_SNAPSHOT=1 and running tests.
+ * Make sure to inspect the output below.  Do not ignore changes!
+ */
+'use strict'
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0001-orders 1`] = `
+DO $$ BEGIN
+  CREATE ROLE orders_app NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; -- roles belong to the cluster, not to one database
+END $$;
+
+DO $$ BEGIN
+  IF NOT pg_has_role(current_user, 'orders_app', 'SET') THEN
+    EXECUTE format('GRANT orders_app TO %I', current_user);
+  END IF;
+END $$;
+
+CREATE TABLE organisations (
+  id uuid PRIMARY KEY DEFAULT uuidv7(),
+  name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+  slug text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+INSERT INTO organisations (id, name, slug)
+VALUES ('00000000-0000-7000-8000-000000000000', 'Default', 'default');
+
+CREATE TABLE orders (
+  org_id uuid NOT NULL,
+  id text COLLATE "C" NOT NULL CONSTRAINT orders_id_check CHECK (id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'),
+  project_id uuid,
+  amount numeric NOT NULL,
+  currency text COLLATE "C" NOT NULL CONSTRAINT orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+  status text COLLATE "C" NOT NULL DEFAULT 'placed'
+    CONSTRAINT orders_status_check CHECK (status IN ('placed', 'confirmed', 'completed', 'cancelled')),
+  description text CONSTRAINT orders_description_check CHECK (length(description) <= 2000),
+  metadata jsonb NOT NULL DEFAULT '{}' CONSTRAINT orders_metadata_check CHECK (jsonb_typeof(metadata) = 'object'),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  version integer NOT NULL DEFAULT 1 CONSTRAINT orders_version_check CHECK (version > 0),
+  PRIMARY KEY (org_id, id),
+  CONSTRAINT orders_amount_check CHECK (
+    amount > 0 AND amount < 1000000000000000 AND scale(amount) <= CASE
+      WHEN currency IN ('EUR', 'USD', 'GBP') THEN 2
+      WHEN currency IN ('BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND',
+                        'VUV', 'XAF', 'XOF', 'XPF') THEN 0
+      WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 3
+      WHEN currency IN ('CLF', 'UYW') THEN 4
+      ELSE 2 END)
+);
+
+CREATE INDEX orders_newest ON orders (org_id, created_at DESC, id DESC);
+
+SELECT pg_restore_relation_stats('schemaname', current_schema()::text, 'relname', 'orders',
+'relpages', 1000, 'reltuples', 50000::real);
+
+SELECT pg_restore_attribute_stats('schemaname', current_schema()::text, 'relname', 'orders',
+'attname', 'org_id', 'inherited', false, 'null_frac', 0::real, 'avg_width', 16,
+'n_distinct', 1::real);
+
+SELECT pg_restore_attribute_stats('schemaname', current_schema()::text, 'relname', 'orders',
+'attname', 'id', 'inherited', false, 'null_frac', 0::real, 'avg_width', 16,
+'n_distinct', -1::real);
+
+SELECT pg_restore_attribute_stats('schemaname', current_schema()::text, 'relname', 'orders',
+'attname', 'created_at', 'inherited', false, 'null_frac', 0::real, 'avg_width', 16,
+'n_distinct', -0.1::real);
+
+CREATE TABLE order_events (
+  org_id uuid NOT NULL,
+  order_id text COLLATE "C" NOT NULL,
+  sequence integer NOT NULL CHECK (sequence > 0),
+  id uuid NOT NULL DEFAULT uuidv7(),
+  type text COLLATE "C" NOT NULL,
+  data jsonb NOT NULL,
+  occurred_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, order_id, sequence)
+);
+
+CREATE TABLE outbox (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  org_id uuid NOT NULL,
+  order_id text COLLATE "C" NOT NULL,
+  sequence integer NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE idempotency_records (
+  org_id uuid NOT NULL,
+  route text COLLATE "C" NOT NULL,
+  principal text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  fingerprint bytea NOT NULL,
+  answer jsonb,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, route, principal, key)
+);
+
+CREATE TABLE service_keys (name text PRIMARY KEY, key bytea NOT NULL);
+
+INSERT INTO service_keys VALUES
+  ('cursor', sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')));
+
+ALTER TABLE "orders" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "orders" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "orders" USING ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "order_events" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "order_events" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "order_events" USING ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "outbox" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "outbox" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "outbox" USING ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "idempotency_records" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "idempotency_records" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "idempotency_records" USING ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK ("org_id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "organisations" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "organisations" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "organisations" USING ("id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK ("id" = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+GRANT SELECT ON organisations, service_keys, kysely_migration TO orders_app;
+
+GRANT SELECT, INSERT ON orders, order_events, outbox TO orders_app;
+
+GRANT UPDATE (status, description, metadata, updated_at, version) ON orders TO orders_app;
+
+GRANT SELECT, INSERT, DELETE, UPDATE (answer) ON idempotency_records TO orders_app;
+
+`
