@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -33,7 +33,10 @@ t.test('scratch databases are migrated and apart, and go with the process', asyn
     await once(child, 'close')
     const leftovers = () => [
       ...processesOf(`orders-test-${child.pid}-`),
-      ...readdirSync(tmpdir()).filter((name) => name.startsWith(`orders-test-${child.pid}-`)),
+      ...[tmpdir(), '/dev/shm']
+        .filter(existsSync)
+        .flatMap((folder) => readdirSync(folder))
+        .filter((name) => name.startsWith(`orders-test-${child.pid}-`)),
     ]
     await waitUntil(() => leftovers().length === 0)
   }

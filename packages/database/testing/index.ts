@@ -24,7 +24,8 @@ let count = 0
 /**
  * Makes a database with the latest schema; `empty: true` leaves it without any. All of a test process lie in one
  * cluster, started on first use with the settings that production asserts, and gone with the process: nothing needs
- * dropping, and test files that run at the same time cannot meet.
+ * dropping, and test files that run at the same time cannot meet. It lies in memory where there is enough: a test that
+ * writes over a gigabyte takes `createCluster`.
  */
 export async function createScratchDatabase(t: Test, options: { empty?: boolean } = {}): Promise<ScratchDatabase> {
   shared ??= startTemplate()
@@ -36,8 +37,8 @@ export async function createScratchDatabase(t: Test, options: { empty?: boolean 
 }
 
 /**
- * Starts a migrated cluster for a test that kills it; removed when the test ends. `durable: false` turns fsync and
- * full_page_writes off, for tests of a service that must refuse such a server.
+ * Starts a migrated cluster on a disk for a test that kills or fills it; removed when the test ends. `durable: false`
+ * turns fsync and full_page_writes off, for tests of a service that must refuse such a server.
  */
 export async function createCluster(t: Test, options: { durable?: boolean } = {}): Promise<Cluster> {
   const cluster = await startCluster(options)
@@ -47,7 +48,7 @@ export async function createCluster(t: Test, options: { durable?: boolean } = {}
 }
 
 async function startTemplate(): Promise<Cluster> {
-  const cluster = await startCluster()
+  const cluster = await startCluster({ inMemory: true })
   cluster.unref()
   await migrateToLatest(cluster.url)
   return cluster
