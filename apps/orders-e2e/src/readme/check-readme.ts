@@ -25,7 +25,6 @@ if ((what !== 'start' && what !== 'test') || (user !== 'root' && user !== 'plain
   process.exit(2)
 }
 const readme = parseReadme(readFileSync(join(repository, 'README.md'), 'utf8'))
-const faults: string[] = []
 const clone = freshClone(repository, user)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -34,21 +33,21 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 try {
-  if (what === 'start') await checkStart(clone)
-  else await checkTest(clone)
+  const holds = await (what === 'start' ? checkStart(clone) : checkTest(clone))
+  process.exitCode = holds ? 0 : 1
 } finally {
   clone.remove()
 }
-for (const fault of faults) console.error(`FAILED ${fault}`)
-process.exitCode = faults.length === 0 ? 0 : 1
 
-async function checkTest(clone: Clone) {
+/** The last line is that of the tests, so nothing is printed after it. */
+async function checkTest(clone: Clone): Promise<boolean> {
   console.log(`${user}: ${readme.test}`)
   const [code] = await once(clone.run(readme.test, { stdio: ['ignore', 'inherit', 'inherit'] }), 'exit')
-  if (code !== 0) faults.push(`${readme.test} ended with ${code}`)
+  return code === 0
 }
 
-async function checkStart(clone: Clone) {
+async function checkStart(clone: Clone): Promise<boolean> {
+  const faults: string[] = []
   const { port } = new URL(/https?:[^\s'"]+/.exec(readme.curls[0]?.command ?? '')?.[0] ?? '')
   if (await listens(Number(port))) throw new Error(`Port ${port} is taken: stop what listens there, then check again.`)
   console.log(`${user}: ${readme.start}`)
@@ -61,7 +60,8 @@ async function checkStart(clone: Clone) {
     if (line.includes('http://localhost:')) ready.resolve(true)
   })
   const timedOut = setTimeout(readyWithinMs, false, { ref: false })
-  if (await Promise.race([ready.promise, ended.then(() => false), timedOut])) readme.curls.forEach(checkCurl)
+  if (await Promise.race([ready.promise, ended.then(() => false), timedOut]))
+    faults.push(...readme.curls.flatMap(checkCurl))
   else faults.push(`${readme.start} printed no address within ${readyWithinMs / 1000} s`)
 
   if (service.exitCode === null) process.kill(-service.pid, 'SIGINT')
@@ -69,6 +69,8 @@ async function checkStart(clone: Clone) {
   const giveUpAt = Date.now() + goneWithinMs
   while (leftovers(clone.folder).length > 0 && Date.now() < giveUpAt) await setTimeout(100)
   for (const { pid, command } of leftovers(clone.folder)) faults.push(`Ctrl-C left process ${pid} behind: ${command}`)
+  for (const fault of faults) console.error(`FAILED ${fault}`)
+  return faults.length === 0
 }
 
 async function listens(port: number): Promise<boolean> {
@@ -83,17 +85,19 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
-/** Runs the line as it stands; a settings file of curl's own makes it print the status below the answer. */
-function checkCurl({ command, status, contains }: CurlLine) {
+/**
+ * What is wrong with the answer to a line, if anything. The line runs as it stands; a settings file of curl's own makes it
+ * print the status below the answer.
+ */
+function checkCurl({ command, status, contains }: CurlLine): string[] {
   const home = mkdtempSync(join(tmpdir(), 'curl-'))
   writeFileSync(join(home, '.curlrc'), 'silent\nshow-error\nmax-time = 10\nwrite-out = "\\n%{http_code}"\n')
-  const { stdout, stderr } = spawnSync('sh', ['-c', command], {
-    encoding: 'utf8',
-    env: { ...process.env, CURL_HOME: home },
-  })
+  const env = { ...process.env, CURL_HOME: home }
+  const { stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', env })
   rmSync(home, { recursive: true })
   const [, body = '', got = ''] = /^([\s\S]*)\n(\d{3})$/.exec(stdout) ?? []
   console.log(`  ${got} ${command}`)
-  if (Number(got) !== status) faults.push(`${command} answered ${got}, not ${status}: ${body.slice(0, 500)}${stderr}`)
-  else if (!body.includes(contains)) faults.push(`${command} answered without ${contains}: ${body.slice(0, 500)}`)
+  const answer = `${body.slice(0, 500)}${stderr}`
+  if (Number(got) !== status) return [`${command} answered ${got}, not ${status}: ${answer}`]
+  return body.includes(contains) ? [] : [`${command} answered without ${contains}: ${answer}`]
 }
