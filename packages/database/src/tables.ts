@@ -21,7 +21,6 @@ export interface OrderEventsTable {
   org_id: string
   order_id: string
   sequence: number
-  id: Generated<string>
   type: string
   data: ColumnType<Record<string, unknown>, string, never>
   occurred_at: Time

@@ -17,7 +17,7 @@ export async function recordEvent(trx: Transaction<Tables>, type: OrderEventType
 export function selectEvents(orgId: string, orderId: string, after: number, limit: number): Statement {
   return {
     name: 'select_events',
-    text: `SELECT id, type, order_id, sequence, occurred_at, data FROM order_events
+    text: `SELECT order_id || '.' || sequence AS id, type, order_id, sequence, occurred_at, data FROM order_events
       WHERE org_id = $1 AND order_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4`,
     values: [orgId, orderId, after, limit],
   }

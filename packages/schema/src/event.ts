@@ -11,7 +11,7 @@ export type OrderEventType = (typeof orderEventTypes)[number]
 
 export const OrderEvent = Type.Object(
   {
-    id: Type.String({ description: 'UUIDv7, unique per event.' }),
+    id: Type.String({ description: 'Order id and sequence; unique in the organisation.' }),
     type: Type.Unsafe<OrderEventType>({ type: 'string', enum: [...orderEventTypes] }),
     order_id: Type.String(),
     sequence: Type.Integer({ minimum: 1, description: 'Counts the events of one order without a gap.' }),
