@@ -1,5 +1,5 @@
 import rateLimit from '@fastify/rate-limit'
-import { OrdersError } from '@orders/orders'
+import { type Orders, OrdersError } from '@orders/orders'
 import * as schemas from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
 import { orderHistoryRoutes } from './api/order-history.ts'
@@ -17,8 +17,8 @@ import query from './plugins/query.ts'
 import strictJson from './plugins/strict-json.ts'
 import tenant from './plugins/tenant.ts'
 
-/** Sets the whole service up: what there is, in its order. Needs no socket. */
-export async function app(server: FastifyInstance, config: Config) {
+/** Sets the whole service up: what there is, in its order. Needs no socket, and with `given.orders` no database. */
+export async function app(server: FastifyInstance, config: Config, given: { orders?: Orders } = {}) {
   const version = {
     version: '0.1.0',
     commit: config.ORDERS_COMMIT,
@@ -43,7 +43,7 @@ export async function app(server: FastifyInstance, config: Config) {
   }
   await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX })
   await server.register(metrics, { endpoint: config.ADMIN_PORT === undefined ? '/metrics' : null })
-  await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY })
+  await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY, ...given })
   await server.register(tenant)
   await server.register(health, { version })
   await server.register(openapi)

@@ -9,11 +9,17 @@ declare module 'fastify' {
   }
 }
 
+type Options = {
+  defaultCurrency: string
+  /** Stands in for those of the database. */
+  orders?: Orders | undefined
+}
+
 /** The use cases of orders; closing waits for every batch, before the pool ends. */
-async function orders(app: FastifyInstance, { defaultCurrency }: { defaultCurrency: string }) {
+async function orders(app: FastifyInstance, { defaultCurrency, orders }: Options) {
   const { database, meters } = app
   const { onBatch, onEvents } = meters
-  app.decorate('orders', await createOrders({ database, defaultCurrency, answerFor, onBatch, onEvents }))
+  app.decorate('orders', orders ?? (await createOrders({ database, defaultCurrency, answerFor, onBatch, onEvents })))
   app.addHook('onClose', () => app.orders.idle())
 }
 
