@@ -1,0 +1,73 @@
+import type pg from 'pg'
+
+// Tables whose rows belong to organisations: those with org_id, and organisations itself.
+const tenantTables = `
+  SELECT c.oid AS tenant, c.oid::regclass::text AS name, c.relrowsecurity, c.relforcerowsecurity FROM pg_class c
+  WHERE c.relkind IN ('r', 'p') AND (c.oid = to_regclass('organisations') OR EXISTS (
+    SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'org_id' AND NOT a.attisdropped))`
+
+const ours = (schema: string) => `${schema} NOT IN ('pg_catalog', 'information_schema', 'pg_toast')`
+
+/** Unique keys that do not lead with org_id, each with the reason why it tells no organisation about another one. */
+const globalKeys = {
+  outbox_pkey: 'made by the database, never by a client',
+  organisations_pkey: 'the id of the organisation itself',
+  organisations_slug_key: 'a slug is one for all by contract',
+}
+
+/** Each rule's query finds what breaks it, by name. */
+const rules: Record<string, string> = {
+  'row security is on': `SELECT name FROM (${tenantTables}) WHERE NOT relrowsecurity`,
+  'row security binds the owner': `SELECT name FROM (${tenantTables}) WHERE NOT relforcerowsecurity`,
+  'every command has a policy': `
+    SELECT name || ' ' || command AS name FROM (${tenantTables}), unnest('{r,a,w,d}'::text[]) AS command
+    WHERE NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = tenant AND p.polcmd IN ('*', command))`,
+  'every policy compares the tenant, for reading and for writing': `
+    SELECT name || ' ' || polname AS name FROM (${tenantTables}) JOIN pg_policy ON polrelid = tenant,
+      LATERAL (SELECT pg_get_expr(polqual, polrelid) AS reads, pg_get_expr(polwithcheck, polrelid) AS writes),
+      LATERAL (SELECT CASE WHEN tenant = to_regclass('organisations') THEN 'id' ELSE 'org_id' END || ' = '
+        || '( SELECT (NULLIF(current_setting(''app.org_id''::text, true), ''''::text))::uuid AS "nullif")' AS mine)
+    WHERE polpermissive AND (polcmd IN ('*', 'r', 'w', 'd') AND reads IS DISTINCT FROM '(' || mine || ')'
+      OR polcmd IN ('*', 'a', 'w') AND writes IS DISTINCT FROM '(' || mine || ')')`,
+  'unique keys lead with the tenant': `
+    SELECT i.indexrelid::regclass::text AS name FROM (${tenantTables}) JOIN pg_index i ON i.indrelid = tenant
+    LEFT JOIN pg_attribute a ON a.attrelid = tenant AND a.attnum = i.indkey[0]
+    WHERE (i.indisunique OR i.indisexclusion) AND a.attname IS DISTINCT FROM 'org_id'
+      AND i.indexrelid::regclass::text <> ALL (ARRAY['${Object.keys(globalKeys).join("', '")}'])`,
+  'views run with the rights of who asks': `
+    SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE ${ours('nspname')} AND (relkind = 'm' OR relkind = 'v'
+      AND NOT coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}'::text[])`,
+  'no function runs with the rights of another': `
+    SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE ${ours('nspname')} AND prosecdef AND has_function_privilege('orders_app', p.oid, 'EXECUTE')`,
+  'orders_app owns nothing': `
+    SELECT pg_describe_object(classid, objid, objsubid) AS name FROM pg_shdepend
+    WHERE refclassid = 'pg_authid'::regclass AND refobjid = 'orders_app'::regrole AND deptype = 'o'`,
+  'orders_app is nobody special': `
+    SELECT rolname AS name FROM pg_roles WHERE rolname = 'orders_app' AND (rolsuper OR rolbypassrls OR rolcreaterole
+      OR rolcreatedb OR rolcanlogin OR rolreplication OR EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid))`,
+  'orders_app changes rows, not tables': `
+    SELECT c.oid::regclass || ' ' || privilege AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,
+      unnest('{TRUNCATE,TRIGGER,REFERENCES,MAINTAIN}'::text[]) AS privilege
+    WHERE ${ours('nspname')} AND relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND has_table_privilege('orders_app', c.oid, privilege)`,
+  'orders_app makes nothing': `
+    SELECT 'schema ' || nspname AS name FROM pg_namespace WHERE ${ours('nspname')}
+      AND nspname !~ '^pg_' AND has_schema_privilege('orders_app', oid, 'CREATE')
+    UNION ALL SELECT 'database' WHERE has_database_privilege('orders_app', current_database(), 'CREATE')`,
+  'nothing is granted to everybody': `
+    SELECT c.oid::regclass || ' ' || privilege_type AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,
+      aclexplode(relacl) WHERE ${ours('nspname')} AND grantee = 0
+    UNION ALL SELECT 'default ' || privilege_type FROM pg_default_acl, aclexplode(defaclacl) WHERE grantee = 0`,
+}
+
+/** Every way in which a database lets one organisation reach another one's rows, as `rule: object`. */
+export async function findLeaks(client: pg.Client): Promise<string[]> {
+  const found: string[] = []
+  for (const [rule, query] of Object.entries(rules)) {
+    const { rows } = await client.query<{ name: string }>(query)
+    found.push(...rows.map(({ name }) => `${rule}: ${name}`))
+  }
+  return found
+}
