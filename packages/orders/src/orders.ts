@@ -1,6 +1,8 @@
 import { type Database, DatabaseError } from '@orders/database'
 import type { Order, OrderEventType } from '@orders/schema'
 import { createChanging } from './change-order.ts'
+import { createExporting } from './export-orders.ts'
+import { createImporting } from './import-orders.ts'
 import { createPlacing } from './place-order.ts'
 import type { StoredAnswer } from './placement-repository.ts'
 import { createReading } from './read-orders.ts'
@@ -24,8 +26,11 @@ export async function createOrders(options: Options) {
   const { database } = options
   const placing = createPlacing(options)
   const reading = createReading(database, await cursorKey(database))
+  const importing = createImporting(options)
   return {
     ...createChanging(database, options.onEvents),
+    ...createExporting(database),
+    importOrders: importing.importOrders,
     placeOrder: placing.placeOrder,
     getOrder: reading.getOrder,
     listOrders: reading.listOrders,
@@ -34,7 +39,7 @@ export async function createOrders(options: Options) {
     /** Requests that wait for a batch. */
     waiting: placing.waiting,
     /** Resolves when every batch has been answered. */
-    idle: async () => void (await Promise.all([placing.idle(), reading.idle()])),
+    idle: async () => void (await Promise.all([placing.idle(), importing.idle(), reading.idle()])),
   }
 }
 

@@ -35,7 +35,7 @@ type Options = {
   onEvents: (type: OrderEventType, count: number) => void
 }
 
-type Conflict = OrderRow & {
+export type Conflict = OrderRow & {
   fingerprint: Buffer | null
   answer: StoredAnswer | null
   placed: Record<string, unknown> | null
@@ -43,7 +43,8 @@ type Conflict = OrderRow & {
 
 const placeAttempts = 3
 const lockNotAvailable = '55P03'
-const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
+/** True if a single row is to blame for the failure of a whole statement. */
+export const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
 
 /** Placing of orders: many requests share one statement and one commit, and each gets its own answer after it. */
 export function createPlacing({ database, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
@@ -116,9 +117,7 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
       return { replayed: true, answer: found.answer }
     }
     if (!found.id || !found.placed) return undefined
-    if (!isDeepStrictEqual(contentOf(item), placedContent(found.placed))) {
-      throw new OrdersError('ORDER_ID_TAKEN', `The order ${item.id} was placed before with other content.`)
-    }
+    assertSameContent(item, found.placed)
     const order = toOrder(found)
     if (!claim) return { replayed: false, created: false, order, answer: undefined }
     const answer = answerFor(order, false)
@@ -149,7 +148,7 @@ function firstOfEach(batch: Placement[]): Set<Placement> {
 }
 
 // All processes lock in one order, so that their batches cannot deadlock.
-const byId = (a: Placement, b: Placement) => (a.id < b.id ? -1 : 1)
+export const byId = (a: NewOrderRow, b: NewOrderRow) => (a.id < b.id ? -1 : 1)
 
 export function toRow(order: NewOrder, defaultCurrency: string): NewOrderRow {
   const currency = order.currency ?? defaultCurrency
@@ -179,6 +178,12 @@ function newOrder(orgId: string, item: NewOrderRow, time: string): Order {
   }
 }
 
+/** Throws ORDER_ID_TAKEN unless the order was placed with the same content; `placed` is the data of its first event. */
+export function assertSameContent(item: NewOrderRow, placed: Record<string, unknown>): void {
+  if (isDeepStrictEqual(contentOf(item), placedContent(placed))) return
+  throw new OrdersError('ORDER_ID_TAKEN', `The order ${item.id} was placed before with other content.`)
+}
+
 const contentOf = ({ amount, currency, description, metadata }: NewOrderRow) => ({
   amount: Number(amount),
   currency,
@@ -193,7 +198,7 @@ const placedContent = ({ amount, currency, description, metadata }: Record<strin
   metadata,
 })
 
-const inFlight = () =>
+export const inFlight = () =>
   new OrdersError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key or id has not been answered yet.')
 
 function asInFlight(error: unknown): never {

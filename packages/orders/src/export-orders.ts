@@ -1,0 +1,55 @@
+import type { Database, Tables } from '@orders/database'
+import type { OrderFilter } from '@orders/schema'
+import { sql, type Transaction } from 'kysely'
+import { OrdersError } from './errors.ts'
+import { filtered } from './order-repository.ts'
+import { type OrderRow, orderColumns } from './row.ts'
+
+const maxExports = 2 // each holds a connection for as long as its reader takes
+const fetchSize = 1000
+
+/** Reading of all orders at once. */
+export function createExporting(database: Database) {
+  let running = 0
+
+  /**
+   * Hands every order that the filter lets through to `onRows`, newest first, a thousand at a time, from one snapshot
+   * of the database; at least once, if with no order at all. It waits for each promise that `onRows` returns, for a
+   * minute at most, and ends with its error. Throws OVERLOADED if two exports are running in this process.
+   */
+  async function exportOrders(
+    orgId: string,
+    filter: OrderFilter,
+    onRows: (rows: OrderRow[]) => Promise<void>,
+  ): Promise<void> {
+    if (running >= maxExports) throw new OrdersError('OVERLOADED', `${maxExports} exports are running already.`)
+    running++
+    try {
+      const options = { isolation: 'repeatable read', readOnly: true } as const
+      await database.inTenant(orgId, (trx) => readAll(trx, orgId, filter, onRows), options)
+    } finally {
+      running--
+    }
+  }
+
+  return { exportOrders }
+}
+
+async function readAll(
+  trx: Transaction<Tables>,
+  orgId: string,
+  filter: OrderFilter,
+  onRows: (rows: OrderRow[]) => Promise<void>,
+): Promise<void> {
+  // A reader may pause for a minute, and the first rows shall come before the last ones are found.
+  await sql`SELECT set_config('idle_in_transaction_session_timeout', '70s', true),
+    set_config('cursor_tuple_fraction', '0.0001', true)`.execute(trx)
+  const query = filtered(trx, orgId, filter).select(orderColumns).orderBy('created_at', 'desc').orderBy('id', 'desc')
+  await sql`DECLARE exported NO SCROLL CURSOR FOR ${query}`.execute(trx)
+  const fetch = sql<OrderRow>`FETCH ${sql.lit(fetchSize)} FROM exported`
+  for (let more = true; more; ) {
+    const { rows } = await fetch.execute(trx)
+    more = rows.length === fetchSize
+    await onRows(rows)
+  }
+}

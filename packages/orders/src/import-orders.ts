@@ -1,0 +1,213 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Database, isUnavailable, pgErrorCode } from '@orders/database'
+import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
+import { createBatcher } from './batcher.ts'
+import { OrdersError } from './errors.ts'
+import { assertSameContent, byId, type Conflict, inFlight, isRowFault, toRow } from './place-order.ts'
+import { type NewOrderRow, placeOrders, selectConflicts } from './placement-repository.ts'
+import { retryingConflicts } from './retry.ts'
+
+/** An order with the line it stands on (where it begins), or why that line holds none. */
+export type ImportItem = { line: number } & ({ order: NewOrder & { id: string } } | { refusal: OrdersError })
+
+/** Where an import stands: every order up to `through_line` is placed or refused. Only `refused` is new each time. */
+export type ImportProgress = {
+  refused: ImportRefusal[]
+  through_line: number
+  lines: number
+  placed_count: number
+  existing_count: number
+  refused_count: number
+}
+
+type Placed = 'placed' | 'existing'
+type Outcome = Placed | OrdersError
+type Result = { outcomes: Outcome[] } | { error: unknown }
+type Group = { items: ImportItem[]; ids: Set<string>; result: Promise<Result>; done: boolean }
+
+type Options = {
+  database: Database
+  /** ISO 4217 code of orders that name none. */
+  defaultCurrency: string
+  onEvents: (type: OrderEventType, count: number) => void
+  /** Pauses in milliseconds before a line that met no database is tried again. */
+  retryPauses?: number[]
+}
+
+const groupSize = 1000
+const groupsInFlight = 2
+const lockNotAvailable = '55P03'
+
+/** Placing of many orders at a time, on connections that requests for single orders do not wait for. */
+export function createImporting(options: Options) {
+  const { database, defaultCurrency, onEvents, retryPauses = [250, 500, 1000, 2000, 4000] } = options
+  const places = createBatcher<NewOrderRow, Placed>({
+    run: retryingConflicts(placeLines),
+    isItemFault: isRowFault,
+    maxBatch: groupSize,
+    maxWaiting: 100 * groupSize,
+    maxWait: 30_000,
+    concurrency: groupsInFlight, // of all imports of this process
+    perLane: groupsInFlight,
+  })
+
+  /**
+   * Places orders while `source` is still being read, at most two groups at a time, and tells after each group how far
+   * it is. An id that is there already with the same content counts as existing; in one import the first line with an
+   * id wins. A database that is away is tried again for 8 s. Throws what `source` throws, after everything that it gave
+   * has been settled, and the database's error, after which the lines behind `through_line` may be placed or not.
+   */
+  async function* importOrders(orgId: string, source: AsyncIterable<ImportItem[]>): AsyncGenerator<ImportProgress> {
+    const counts = { lines: 0, placed_count: 0, existing_count: 0, refused_count: 0 }
+    const running: Group[] = []
+    let pending: ImportItem[] = []
+
+    async function settleFirst(): Promise<ImportProgress> {
+      const { items, result } = running.shift() as Group
+      const settled = await result
+      if ('error' in settled) {
+        await Promise.all(running.map((group) => group.result))
+        throw settled.error
+      }
+      const refused: ImportRefusal[] = []
+      settled.outcomes.forEach((outcome, i) => {
+        const { line } = items[i] as ImportItem
+        if (outcome === 'placed') counts.placed_count++
+        else if (outcome === 'existing') counts.existing_count++
+        else refused.push({ line, error: outcome.code, message: outcome.message })
+      })
+      counts.lines += items.length
+      counts.refused_count += refused.length
+      return { refused, through_line: items.at(-1)?.line ?? 0, ...counts }
+    }
+
+    function start() {
+      running.push(startGroup(orgId, pending))
+      pending = []
+    }
+
+    let failure: { error: unknown } | undefined
+    const reading = source[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = await reading.next().catch((error: unknown) => {
+          failure = { error }
+        })
+        if (!next || next.done) break
+        pending.push(...next.value)
+        while (running[0]?.done) yield await settleFirst()
+        if (running.length > 0 && pending.length < groupSize) continue
+        while (running.length === groupsInFlight || running.some((group) => shareAnId(group, pending))) {
+          yield await settleFirst()
+        }
+        start()
+      }
+      while (running.length > 0) yield await settleFirst()
+      if (pending.length > 0) start()
+      while (running.length > 0) yield await settleFirst()
+      if (failure) throw failure.error
+    } finally {
+      await reading.return?.()
+    }
+  }
+
+  function startGroup(orgId: string, items: ImportItem[]): Group {
+    const ids = new Set(items.flatMap((item) => ('order' in item ? [item.order.id] : [])))
+    const result = placeGroup(orgId, items).then(
+      (outcomes) => ({ outcomes }),
+      (error: unknown) => ({ error }),
+    )
+    const group: Group = { items, ids, result, done: false }
+    void result.then(() => {
+      group.done = true
+    })
+    return group
+  }
+
+  async function placeGroup(orgId: string, items: ImportItem[]): Promise<Outcome[]> {
+    const outcomes: Outcome[] = []
+    let left: { row: NewOrderRow; index: number }[] = []
+    items.forEach((item, index) => {
+      const row = 'order' in item ? rowOf(item.order) : item.refusal
+      if (row instanceof OrdersError) outcomes[index] = row
+      else left.push({ row, index })
+    })
+    for (let attempt = 0; left.length > 0; attempt++) {
+      const results = await Promise.all(
+        left.map(({ row }) => places.add(orgId, row).catch((error: unknown) => ({ error }))),
+      )
+      const again: typeof left = []
+      let failed: unknown
+      left.forEach((entry, i) => {
+        const result = results[i] as Placed | { error: unknown }
+        if (typeof result === 'string') outcomes[entry.index] = result
+        else if (mayPass(result.error)) {
+          again.push(entry)
+          failed = result.error
+        } else outcomes[entry.index] = refusalOf(result.error)
+      })
+      const pause = retryPauses[attempt]
+      if (again.length > 0 && pause === undefined) {
+        if (pgErrorCode(failed) !== lockNotAvailable) throw failed
+        for (const { index } of again) outcomes[index] = inFlight()
+        break
+      }
+      left = again
+      if (left.length > 0) await delay(pause)
+    }
+    return outcomes
+  }
+
+  async function placeLines(orgId: string, rows: NewOrderRow[]): Promise<(Placed | Error)[]> {
+    const firsts = new Map<string, NewOrderRow>()
+    for (const row of rows) if (!firsts.has(row.id)) firsts.set(row.id, row)
+    const statement = placeOrders(orgId, [...firsts.values()].sort(byId))
+    const placed = new Set((await database.runInTenant<{ id: string }>(orgId, statement)).map(({ id }) => id))
+    onEvents('orders.order.placed.v1', placed.size)
+    const isPlaced = (row: NewOrderRow) => placed.has(row.id) && firsts.get(row.id) === row
+
+    const others = rows.filter((row) => !isPlaced(row)).map((row) => ({ ...row, claim: undefined }))
+    if (others.length === 0) return rows.map(() => 'placed')
+    const found = await database.runInTenant<Conflict>(orgId, selectConflicts(orgId, others))
+    const known = found.values()
+    return rows.map((row) => (isPlaced(row) ? 'placed' : compare(row, known.next().value)))
+  }
+
+  function rowOf(order: NewOrder): NewOrderRow | OrdersError {
+    try {
+      return toRow(order, defaultCurrency)
+    } catch (error) {
+      if (error instanceof OrdersError) return error
+      throw error
+    }
+  }
+
+  return { importOrders, idle: places.idle }
+}
+
+function shareAnId({ ids }: Group, items: ImportItem[]): boolean {
+  return items.some((item) => 'order' in item && ids.has(item.order.id))
+}
+
+function compare(row: NewOrderRow, found: Conflict | undefined): Outcome {
+  if (!found?.placed) return inFlight()
+  try {
+    assertSameContent(row, found.placed)
+    return 'existing'
+  } catch (error) {
+    if (error instanceof OrdersError) return error
+    throw error
+  }
+}
+
+function mayPass(error: unknown): boolean {
+  if (error instanceof OrdersError) return error.code === 'OVERLOADED' || error.code === 'TIMED_OUT'
+  return isUnavailable(error) || pgErrorCode(error) === lockNotAvailable
+}
+
+/** What only this row is to blame for; the contract's own checks come before, so there is little left to say. */
+function refusalOf(error: unknown): OrdersError {
+  if (error instanceof OrdersError) return error
+  if (!isRowFault(error)) throw error
+  return new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')
+}
