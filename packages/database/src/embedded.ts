@@ -61,7 +61,7 @@ async function startServer(binaries: Binaries, options: EmbeddedPostgresOptions)
     const port = options.port ?? (await freePort())
     const log = await openLog(logFile, binaries)
     const start = (await log.stat()).size
-    const server = spawnGuarded(binaries, [binaries.postgres, '-D', dataDir, ...settings(port, options.durable)], {
+    const server = spawnGuarded(binaries, [binaries.postgres, '-D', dataDir, ...settings(port, options)], {
       output: log.fd,
       ...(options.disposable ? { signal: 'QUIT', remove: dataDir } : {}),
     })
@@ -85,7 +85,7 @@ async function startServer(binaries: Binaries, options: EmbeddedPostgresOptions)
   }
 }
 
-function settings(port: number, durable = true): string[] {
+function settings(port: number, { durable = true, disposable = false }: EmbeddedPostgresOptions): string[] {
   const disk = durable ? 'on' : 'off'
   return Object.entries({
     listen_addresses: '127.0.0.1',
@@ -95,6 +95,8 @@ function settings(port: number, durable = true): string[] {
     fsync: disk,
     full_page_writes: disk,
     synchronous_commit: 'on',
+    // Inside the folder, so that it goes with it even after kill -9.
+    ...(disposable ? { dynamic_shared_memory_type: 'mmap' } : {}),
     client_connection_check_interval: '5s',
     tcp_user_timeout: '10s',
     jit: 'off',

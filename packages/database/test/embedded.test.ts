@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chownSync,
@@ -21,11 +20,15 @@ import { EmbeddedPostgresError, findRunning, startEmbeddedPostgres } from '../sr
 import { createCluster } from '../testing/index.ts'
 import { processesOf, waitUntil } from './processes.ts'
 import { query } from './query.ts'
+import { spawnStarter, startInChild } from './starter.ts'
 
 /** A folder that only its owner may enter, as a checkout below /root is. */
 function makeFolder(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'orders-embedded-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  t.teardown(async () => {
+    await waitUntil(() => processesOf(folder).length === 0)
+    rmSync(folder, { recursive: true })
+  })
   return folder
 }
 
@@ -33,25 +36,6 @@ async function start(t: Test, dataDir: string, options: { durable?: boolean; por
   const server = await startEmbeddedPostgres({ dataDir, ...options })
   t.teardown(server.stop)
   return server
-}
-
-/** Starts a server in a process of its own, under another command if one is given; answers once it is ready. */
-async function startInChild(t: Test, dataDir: string, prefix: string[] = []): Promise<ChildProcess> {
-  const child = spawnStarter(t, dataDir, prefix)
-  const [line] = await once(child.stdout ?? child, 'data')
-  t.match(String(line), /^postgres:/)
-  return child
-}
-
-function spawnStarter(t: Test, dataDir: string, prefix: string[] = []): ChildProcess {
-  const module = JSON.stringify(join(import.meta.dirname, '../src/embedded.ts'))
-  const code = `import { startEmbeddedPostgres } from ${module}
-    console.log((await startEmbeddedPostgres({ dataDir: process.argv[1] })).url)
-    process.stdin.resume().on('end', () => process.exit())`
-  const [file = process.execPath, ...args] = [...prefix, process.execPath, '--input-type=module', '-e', code, dataDir]
-  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'], cwd: '/' })
-  t.teardown(() => child.kill('SIGKILL'))
-  return child
 }
 
 const refusal = (pattern: RegExp) => ({ name: 'EmbeddedPostgresError', message: pattern })
