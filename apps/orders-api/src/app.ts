@@ -16,6 +16,9 @@ import problems from './plugins/problems.ts'
 import query from './plugins/query.ts'
 import strictJson from './plugins/strict-json.ts'
 import tenant from './plugins/tenant.ts'
+import view from './plugins/view.ts'
+import { cspReports } from './ui/csp-reports.ts'
+import { pages } from './ui/pages.ts'
 
 /** Sets the whole service up: what there is, in its order. Needs no socket, and with `given.orders` no database. */
 export async function app(server: FastifyInstance, config: Config, given: { orders?: Orders } = {}) {
@@ -47,6 +50,7 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
   await server.register(tenant)
   await server.register(health, { version })
   await server.register(openapi)
+  await server.register(view)
 
   const api = async (scope: FastifyInstance) => {
     await scope.register(orderRoutes)
@@ -60,4 +64,6 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
     })
     await aliases.register(api)
   })
+  await server.register(pages, { defaultCurrency: config.DEFAULT_CURRENCY })
+  await server.register(cspReports)
 }

@@ -10,35 +10,44 @@ const retryAfterSeconds = { IDEMPOTENCY_IN_FLIGHT: 1, DATABASE_UNAVAILABLE: 2, O
 async function problems(app: FastifyInstance) {
   const methodsAt = collectMethods(app)
 
-  app.setErrorHandler((error, request, reply) => {
-    const refusal = refusalOf(error)
-    if (!refusal) request.log.error({ err: error }, 'request failed')
-    return sendProblem(request, reply, refusal ?? internal)
-  })
+  app.setErrorHandler((error, request, reply) => sendProblem(request, reply, toldOf(error, request)))
 
   app.setNotFoundHandler((request, reply) => {
     const methods = methodsAt(request.url)
-    if (methods.length === 0)
-      return sendProblem(request, reply, { code: 'NOT_FOUND', message: 'There is nothing here.' })
-    reply.header('allow', methods.join(', '))
-    return sendProblem(request, reply, {
-      code: 'METHOD_NOT_ALLOWED',
-      message: `${request.method} is not among ${methods.join(', ')}.`,
-    })
+    if (methods.length > 0) reply.header('allow', methods.join(', '))
+    const refusal: Refusal =
+      methods.length === 0
+        ? { code: 'NOT_FOUND', message: 'There is nothing here.' }
+        : { code: 'METHOD_NOT_ALLOWED', message: `${request.method} is not among ${methods.join(', ')}.` }
+    // No route says whether this was meant for a page or for the API; browsers say what they take.
+    const fromBrowser = /\btext\/html\b/.test(request.headers.accept ?? '')
+    return fromBrowser ? reply.problemPage(refusal) : sendProblem(request, reply, refusal)
   })
 }
 
 export default fp(problems, { name: 'problems' })
 
+/** What a client is told of an error; what is not a known refusal is logged. */
+export function toldOf(error: unknown, request: FastifyRequest): Refusal {
+  const refusal = refusalOf(error)
+  if (!refusal) request.log.error({ err: error }, 'request failed')
+  return refusal ?? internal
+}
+
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
-  const seconds = retryAfterSeconds[refusal.code as keyof typeof retryAfterSeconds]
-  if (seconds && !reply.hasHeader('retry-after')) reply.header('retry-after', seconds)
+  setRetryAfter(reply, refusal.code)
   const path = request.url.split('?', 1)[0] ?? '/'
   return reply
     .code(errorCatalogue[refusal.code].status)
     .type('application/problem+json')
     .serializer(JSON.stringify)
     .send(problemOf(refusal, path, request.id))
+}
+
+/** Tells when to come again, for refusals that pass. */
+export function setRetryAfter(reply: FastifyReply, code: Refusal['code']): void {
+  const seconds = retryAfterSeconds[code as keyof typeof retryAfterSeconds]
+  if (seconds && !reply.hasHeader('retry-after')) reply.header('retry-after', seconds)
 }
 
 /** The methods that some route takes at an address: what Allow must list when the asked one is not among them. */

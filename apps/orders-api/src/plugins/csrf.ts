@@ -1,0 +1,79 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import cookie from '@fastify/cookie'
+import { OrdersError } from '@orders/orders'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The token that every form of the page carries in its field `_csrf`; gives the browser its cookie if need be. */
+    csrfToken(): string
+  }
+}
+
+const secretPattern = /^[A-Za-z0-9_-]{22}$/ // 128 bits
+const isSafe = ({ method }: FastifyRequest) => method === 'GET' || method === 'HEAD'
+// A laptop serves plain http, where browsers refuse the __Host- prefix.
+const cookieName = ({ protocol }: FastifyRequest) => (protocol === 'https' ? '__Host-orders-form' : 'orders-form')
+
+/**
+ * Takes forms only from the service's own pages: the browser must say so, and the form must carry a token made with
+ * the secret that the browser keeps in a cookie. Throws CROSS_SITE_REQUEST. It needs no state on the server, so a form
+ * may be sent to another replica than the one that rendered it.
+ */
+async function csrf(app: FastifyInstance) {
+  await app.register(cookie)
+
+  app.decorateReply('csrfToken', function csrfToken() {
+    const { request } = this
+    let secret = secretOf(request)
+    if (!secret) {
+      secret = randomBytes(16).toString('base64url')
+      // Lax: a Strict cookie is not sent when a link elsewhere leads here, and would be replaced under open forms.
+      const options = { path: '/', httpOnly: true, sameSite: 'lax', secure: request.protocol === 'https' } as const
+      this.setCookie(cookieName(request), secret, options)
+      request.cookies[cookieName(request)] = secret
+    }
+    const salt = randomBytes(8).toString('base64url') // no two pages show the same bytes, whatever compresses them
+    return `${salt}.${sign(secret, salt)}`
+  })
+
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (isSafe(request) || isSameSite(request)) done()
+    else done(new OrdersError('CROSS_SITE_REQUEST', 'The form was not sent from a page of this site.'))
+  })
+
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (isSafe(request) || hasToken(request)) done()
+    else {
+      const message = 'The form is no longer valid in this browser: open the page again and send it from there.'
+      done(new OrdersError('CROSS_SITE_REQUEST', message))
+    }
+  })
+}
+
+export default fp(csrf, { name: 'csrf' })
+
+/** Browsers send Sec-Fetch-Site to https and localhost only; everywhere else Origin has to do. */
+function isSameSite({ headers, host }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site']
+  if (site !== undefined) return site === 'same-origin' || site === 'none'
+  return headers.origin !== undefined && URL.parse(headers.origin)?.host === host
+}
+
+function secretOf(request: FastifyRequest): string | undefined {
+  const secret = request.cookies[cookieName(request)]
+  return secret && secretPattern.test(secret) ? secret : undefined
+}
+
+function hasToken(request: FastifyRequest): boolean {
+  const secret = secretOf(request)
+  const token = (request.body as Record<string, unknown> | undefined)?._csrf
+  if (!secret || typeof token !== 'string') return false
+  const [salt = '', given = ''] = token.split('.')
+  const wanted = Buffer.from(sign(secret, salt))
+  const found = Buffer.from(given)
+  return found.length === wanted.length && timingSafeEqual(found, wanted)
+}
+
+const sign = (secret: string, salt: string) => createHmac('sha256', secret).update(salt).digest('base64url')

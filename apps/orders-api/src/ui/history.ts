@@ -1,0 +1,29 @@
+import { maxPage } from '@orders/orders'
+import type { OrderEvent, OrderEventType } from '@orders/schema'
+import { type Time, timeOf } from './time.ts'
+
+const words: Record<OrderEventType, string> = {
+  'orders.order.placed.v1': 'Placed',
+  'orders.order.confirmed.v1': 'Confirmed',
+  'orders.order.completed.v1': 'Completed',
+  'orders.order.cancelled.v1': 'Cancelled',
+  'orders.order.updated.v1': 'Edited',
+}
+
+/** The events of an order for its page; `after` is where the rest begins, if this is not all. */
+export function historyOf(events: OrderEvent[]) {
+  return {
+    entries: events.map(({ sequence, type, occurred_at, data }): Entry => {
+      const edited = type === 'orders.order.updated.v1' && typeof data.description === 'string'
+      return {
+        sequence,
+        what: words[type],
+        time: timeOf(occurred_at),
+        ...(edited && { description: data.description as string }),
+      }
+    }),
+    after: events.length === maxPage ? events.at(-1)?.sequence : undefined,
+  }
+}
+
+type Entry = { sequence: number; what: string; time: Time; description?: string }
