@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import { type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
 import type { Tables } from './tables.ts'
@@ -98,23 +99,27 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   ): Promise<Row[]> {
     const client = await pool.connect()
     try {
-      const opening = [client.query(begin), client.query(setTenant(orgId)), client.query<Row>(statement)] as const
-      if (!followUp) {
-        const [, , { rows }, end] = await settle([...opening, client.query(commit)] as const)
-        assertCommitted(end)
-        client.release()
-        return rows
-      }
-      const [, , { rows }] = await settle(opening)
-      const second = followUp(rows)
-      const results = await settle(second ? [client.query(second), client.query(commit)] : [client.query(commit)])
-      assertCommitted(results.at(-1))
+      const [, , { rows }, closing] = await settle(
+        inOnePacket(client, () => [
+          client.query(begin),
+          client.query(setTenant(orgId)),
+          client.query<Row>(statement),
+          followUp ? undefined : client.query(commit),
+        ]),
+      )
+      if (closing) assertCommitted(closing)
+      else await finish(client, followUp?.(rows))
       client.release()
       return rows
     } catch (error) {
       client.release(true) // also ends a transaction that may still be open
       throw error
     }
+  }
+
+  async function finish(client: pg.PoolClient, last: Statement | undefined): Promise<void> {
+    const [, closing] = await settle(inOnePacket(client, () => [last && client.query(last), client.query(commit)]))
+    assertCommitted(closing)
   }
 
   /** Runs a read that belongs to no organisation, such as a health check. */
@@ -146,10 +151,21 @@ const tenantQuery = (() => {
   }
 })() as unknown as Parameters<Kysely<Tables>['executeQuery']>[0] & { parameters: unknown[] }
 
+/** pg writes each message of each query by itself: held together, a burst costs one system call instead of four. */
+function inOnePacket<const T>(client: pg.PoolClient, send: () => T): T {
+  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection
+  stream.cork()
+  try {
+    return send()
+  } finally {
+    stream.uncork()
+  }
+}
+
 type Settled<T extends readonly unknown[]> = { -readonly [K in keyof T]: Awaited<T[K]> }
 
 /** Waits for all of a burst, so that a failed statement never leaves the others' answers to the connection's next user. */
-async function settle<const T extends readonly Promise<unknown>[]>(burst: T): Promise<Settled<T>> {
+async function settle<const T extends readonly (Promise<unknown> | undefined)[]>(burst: T): Promise<Settled<T>> {
   const results = await Promise.allSettled(burst)
   const values = results.map((result) => {
     if (result.status === 'rejected') throw result.reason
@@ -159,7 +175,6 @@ async function settle<const T extends readonly Promise<unknown>[]>(burst: T): Pr
 }
 
 /** COMMIT of a failed transaction is not an error to PostgreSQL: it answers ROLLBACK. */
-function assertCommitted(result: unknown): void {
-  const { command } = result as pg.QueryResult
+function assertCommitted({ command }: pg.QueryResult): void {
   if (command !== commit) throw new Error(`the transaction ended with ${command}`)
 }
