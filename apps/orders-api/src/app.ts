@@ -2,6 +2,8 @@ import rateLimit from '@fastify/rate-limit'
 import { type Orders, OrdersError } from '@orders/orders'
 import * as schemas from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
+import { exportRoutes } from './api/export.ts'
+import { importRoutes } from './api/import.ts'
 import { orderHistoryRoutes } from './api/order-history.ts'
 import { orderRoutes } from './api/orders.ts'
 import type { Config } from './config.ts'
@@ -14,6 +16,7 @@ import orders from './plugins/orders.ts'
 import pressure from './plugins/pressure.ts'
 import problems from './plugins/problems.ts'
 import query from './plugins/query.ts'
+import slowBody from './plugins/slow-body.ts'
 import strictJson from './plugins/strict-json.ts'
 import tenant from './plugins/tenant.ts'
 import view from './plugins/view.ts'
@@ -33,6 +36,7 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
 
   await server.register(problems)
   await server.register(httpHygiene, { version: config.ORDERS_COMMIT })
+  await server.register(slowBody)
   await server.register(strictJson)
   await server.register(query)
   await server.register(pressure)
@@ -55,6 +59,8 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
   const api = async (scope: FastifyInstance) => {
     await scope.register(orderRoutes)
     await scope.register(orderHistoryRoutes)
+    await scope.register(importRoutes)
+    await scope.register(exportRoutes)
   }
   await server.register(api, { prefix: '/api/v1' })
   // The older services' addresses, the same routes without a second description.

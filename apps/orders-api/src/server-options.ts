@@ -12,7 +12,10 @@ export const limits = {
   /** A whole request. Streams of an import may take longer; every other body is given bodyTimeout. */
   requestTimeout: 3_600_000,
   bodyTimeout: 10_000,
+  /** Without a byte either way. */
   connectionTimeout: 15_000,
+  /** Of imports and exports, whose readers may be busy with what they have got. */
+  readerTimeout: 60_000,
   /** Of every route but those that keep time by themselves: Fastify's timer costs 4 % of a small request (measured). */
   handlerTimeout: 8000,
   keepAliveTimeout: 72_000, // longer than a load balancer's 60 s, so that it is never us who closes first

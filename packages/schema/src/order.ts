@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { currencyCodes } from './currency.ts'
+import { type ErrorCode, errorCodes } from './errors.ts'
 import { OrderEvent } from './event.ts'
 
 export const orderStatuses = ['placed', 'confirmed', 'completed', 'cancelled'] as const
@@ -113,6 +114,12 @@ export const OrderStats = Type.Object(
 )
 export type OrderStats = Static<typeof OrderStats>
 
+export const ImportLine = Type.Object(
+  { ...NewOrder.properties, id: OrderId },
+  { $id: 'ImportLine', additionalProperties: false, description: 'A NewOrder that must have an id.' },
+)
+export type ImportLine = Static<typeof ImportLine>
+
 export const ImportRefusal = Type.Object(
   {
     line: Type.Integer({ minimum: 1, description: 'Line of the body, counted from 1 (the CSV header is line 1).' }),
@@ -123,6 +130,16 @@ export const ImportRefusal = Type.Object(
 )
 export type ImportRefusal = Static<typeof ImportRefusal>
 
+export const ImportFailure = Type.Object(
+  {
+    error: Type.Unsafe<ErrorCode>({ type: 'string', enum: errorCodes }),
+    message: Type.String(),
+    through_line: Type.Integer({ minimum: 0, description: 'Up to this line each order is placed or refused.' }),
+  },
+  { $id: 'ImportFailure', description: 'Why an import ended before its body did.' },
+)
+export type ImportFailure = Static<typeof ImportFailure>
+
 export const ImportReport = Type.Object(
   {
     refused: Type.Array(Type.Ref(ImportRefusal)),
@@ -130,6 +147,7 @@ export const ImportReport = Type.Object(
     placed_count: Type.Integer({ description: 'New orders.' }),
     existing_count: Type.Integer({ description: 'Orders that were there already with the same content.' }),
     refused_count: Type.Integer(),
+    failure: Type.Optional(Type.Ref(ImportFailure)),
   },
   { $id: 'ImportReport' },
 )

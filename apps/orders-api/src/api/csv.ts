@@ -1,0 +1,53 @@
+/** A cell; one that is empty is null, unless it is quoted: "" is an empty text. */
+export type Cell = string | null
+
+/** The cells of one CSV record (RFC 4180). Throws a SyntaxError that says what is wrong with its quotes. */
+export function parseRecord(record: string): Cell[] {
+  if (!record.includes('"')) return record.split(',').map((cell) => (cell === '' ? null : cell))
+  const cells: Cell[] = []
+  for (let at = 0; ; at++) {
+    if (record[at] === '"') {
+      const { text, end } = quotedCell(record, at)
+      cells.push(text)
+      at = end
+      if (at < record.length && record[at] !== ',') throw new SyntaxError('text follows a closing quote')
+    } else {
+      const comma = record.indexOf(',', at)
+      const end = comma < 0 ? record.length : comma
+      const cell = record.slice(at, end)
+      if (cell.includes('"')) throw new SyntaxError('a quote stands inside a cell that is not quoted')
+      cells.push(cell === '' ? null : cell)
+      at = end
+    }
+    if (at >= record.length) return cells
+  }
+}
+
+function quotedCell(record: string, start: number) {
+  let text = ''
+  for (let at = start + 1; ; ) {
+    const end = record.indexOf('"', at)
+    if (end < 0) throw new SyntaxError('a quoted cell is not closed')
+    text += record.slice(at, end)
+    if (record[end + 1] !== '"') return { text, end: end + 1 }
+    text += '"'
+    at = end + 2
+  }
+}
+
+/** One record with its line end. */
+export const formatRecord = (cells: Cell[]): string => `${cells.map(formatCell).join(',')}\r\n`
+
+function formatCell(cell: Cell): string {
+  if (cell === null) return ''
+  return cell === '' || /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
+}
+
+// A spreadsheet takes what begins so for a formula. Quotes before it count, so that taking one away is exact.
+const formula = /^'*[=+\-@\t\r]/
+
+/** A text that no spreadsheet calculates: with a quote before what would start a formula. */
+export const neutralise = (text: string): string => (formula.test(text) ? `'${text}` : text)
+
+/** Takes back what neutralise did. */
+export const restore = (text: string): string => (text.startsWith("'") && formula.test(text) ? text.slice(1) : text)

@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type OrderRow, orderColumns, toOrder, toRfc3339 } from '@orders/orders'
+import { type Order, OrderFilter } from '@orders/schema'
+import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import { limits } from '../server-options.ts'
+import { formatRecord, neutralise } from './csv.ts'
+import { filterOf } from './filter.ts'
+import { refusals } from './refusals.ts'
+
+type Column = (typeof orderColumns)[number]
+
+const importColumns = ['id', 'amount', 'currency', 'description', 'metadata'] as const
+const types = { csv: 'text/csv; charset=utf-8; header=present', ndjson: 'application/x-ndjson; charset=utf-8' }
+
+const OneOf = <const T extends string>(values: readonly T[], options: object) =>
+  Type.Unsafe<T>({ type: 'string', enum: [...values], ...options })
+
+const ExportQuery = Type.Object(
+  {
+    ...OrderFilter.properties,
+    format: OneOf(['csv', 'ndjson'], {}),
+    fields: OneOf(['all', 'import'], {
+      default: 'all',
+      description: '`import` leaves the fields that an import takes, so that the file can be imported elsewhere.',
+    }),
+  },
+  { additionalProperties: false },
+)
+
+const description = `All orders that the filters let through, newest first, streamed from one snapshot.
+
+- \`ndjson\`: an order a line, as \`GET /orders/{id}\` shows it.
+- \`csv\` (RFC 4180, UTF-8): the first line names the columns, amounts are exact decimals, \`metadata\` is JSON, no value \
+is an empty cell and an empty text is \`""\`. A text that a spreadsheet would take for a formula (after = + - @, tab or \
+carriage return) begins with a quote ('), which an import takes away again.
+
+With \`fields=import\`, either file is what \`POST /orders/import\` takes; status, times and versions stay behind. Two \
+exports run at a time; a reader that takes nothing for 60 seconds is cut off. An answer that breaks off is not complete.`
+
+/** Gives orders by the file, streamed. */
+export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/orders/export',
+    {
+      config: { keepsTime: true },
+      exposeHeadRoute: false,
+      schema: {
+        summary: 'Export orders',
+        description,
+        tags: ['orders'],
+        querystring: ExportQuery,
+        response: {
+          200: {
+            description: 'A file of orders.',
+            content: { 'text/csv': { schema: {} }, 'application/x-ndjson': { schema: {} } },
+          },
+          ...refusals(),
+        } as never,
+      },
+    },
+    async (request, reply) => {
+      const { format, fields } = request.query
+      const columns = fields === 'import' ? importColumns : orderColumns
+      const text = format === 'csv' ? csvText(columns) : ndjsonText(columns)
+      const file = createFile(request)
+      const exporting = app.orders.exportOrders(request.orgId, filterOf(request.query), (rows) =>
+        file.write(text(rows)),
+      )
+      exporting.then(file.end, file.fail)
+      request.raw.socket.setTimeout?.(limits.readerTimeout)
+      reply.type(types[format]).header('content-disposition', `attachment; filename="orders.${format}"`)
+      return reply.send(file.stream as never)
+    },
+  )
+}
+
+/** A stream to write into at its reader's pace. Writing fails once the reader is gone. */
+function createFile({ raw }: FastifyRequest) {
+  const stream = new PassThrough()
+  const gone = new AbortController()
+  const leave = () => gone.abort(new Error('the reader is gone'))
+  stream.once('close', leave)
+  raw.socket.once('close', leave)
+  return {
+    stream,
+    async write(text: string) {
+      gone.signal.throwIfAborted()
+      if (text !== '' && !stream.write(text)) await once(stream, 'drain', { signal: gone.signal })
+    },
+    end: () => {
+      stream.end()
+    },
+    fail: (error: Error) => {
+      stream.destroy(error)
+    },
+  }
+}
+
+function ndjsonText(columns: readonly Column[]): (rows: OrderRow[]) => string {
+  // Not JSON.stringify's list of keys: that would empty the metadata too.
+  const part = (order: Order) => Object.fromEntries(columns.map((column) => [column, order[column]]))
+  const shape = columns === orderColumns ? (order: Order) => order : part
+  return (rows) => rows.map((row) => `${JSON.stringify(shape(toOrder(row)))}\n`).join('')
+}
+
+function csvText(columns: readonly Column[]): (rows: OrderRow[]) => string {
+  let header = formatRecord([...columns])
+  return (rows) => {
+    const text = header + rows.map((row) => formatRecord(columns.map((column) => cellOf(row, column)))).join('')
+    header = ''
+    return text
+  }
+}
+
+function cellOf(row: OrderRow, column: Column): string | null {
+  if (column === 'metadata') return JSON.stringify(row.metadata)
+  if (column === 'created_at' || column === 'updated_at') return toRfc3339(row[column])
+  const value = row[column]
+  return value === null ? null : neutralise(String(value))
+}

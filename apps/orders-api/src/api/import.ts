@@ -1,0 +1,94 @@
+import { Readable } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { OrdersError } from '@orders/orders'
+import { ImportReport } from '@orders/schema'
+import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import { limits } from '../server-options.ts'
+import { acceptedType } from './accept.ts'
+import { csvItems, ndjsonItems } from './import-lines.ts'
+import { jsonReport, ndjsonReport } from './import-report.ts'
+import { readLines } from './lines.ts'
+import { refusals } from './refusals.ts'
+
+const bodyTypes = ['text/csv', 'application/x-ndjson']
+const answerTypes = ['application/json', 'application/x-ndjson'] as const
+const lingerMs = 1000
+
+const description = `Places the orders of a file of any length while it is being sent. Each line is placed or refused for \
+itself, by the rules of \`POST /orders\`; every order needs an \`id\`, so that a file is safe to send again: an order \
+that is there already with the same content counts as existing.
+
+- \`application/x-ndjson\`: an order a line.
+- \`text/csv\` (RFC 4180, UTF-8): the first line names the columns \`id\`, \`amount\`, \`currency\`, \`description\` and \
+\`metadata\` (JSON) or \`metadata.<name>\`, in any order; others are refused. An empty cell is no value, \`""\` an empty \
+text. A quote (') that an export put before what a spreadsheet takes for a formula is taken away again.
+
+A line has at most 64 KiB, and lines of white space do not count. At least one line must arrive every 10 seconds.
+
+The answer grows while the file is read; with \`Accept: application/x-ndjson\` it is a line for each refusal \
+(\`"type": "refused"\`), one about every second that tells how far the import is (\`"progress"\`), and last the \
+\`"report"\`. Read it while you send. An import that cannot go on says in \`failure\` how far it came, or, if nothing \
+was answered before, with a problem; an answer that breaks off says nothing, and the file may be sent again.`
+
+/** Takes orders by the file, streamed. Its context has content types of its own. */
+export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(bodyTypes, (_request, payload, done) => done(null, payload))
+
+  app.post(
+    '/orders/import',
+    {
+      config: { keepsTime: true, streamsBody: true },
+      schema: {
+        summary: 'Import orders',
+        description,
+        tags: ['orders'],
+        body: { content: Object.fromEntries(bodyTypes.map((type) => [type, { schema: {} }])) },
+        response: {
+          200: {
+            description: 'What became of the lines.',
+            content: {
+              'application/json': { schema: Type.Ref(ImportReport) },
+              'application/x-ndjson': { schema: {} },
+            },
+          },
+          ...refusals('BAD_REQUEST', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE'),
+        } as never,
+      },
+    },
+    async (request, reply) => {
+      const type = acceptedType(request.headers.accept, answerTypes)
+      const validate = request.compileValidationSchema({ $ref: 'ImportLine#' })
+      const csv = request.headers['content-type']?.toLowerCase().startsWith('text/csv')
+      const items = csv ? csvItems : ndjsonItems
+      const lines = readLines(chunksOf(request), { quoted: csv === true, timeout: limits.bodyTimeout })
+      const steps = app.orders.importOrders(request.orgId, items(lines, validate))
+      request.raw.socket.setTimeout?.(limits.readerTimeout)
+      reply.type(`${type}; charset=utf-8`)
+      const report = type === 'application/json' ? jsonReport(steps) : ndjsonReport(steps)
+      return reply.send(Readable.from(endingBody(report, request)) as never)
+    },
+  )
+}
+
+/** Does not destroy the body when reading ends early, which would take the answer's connection away. */
+function chunksOf({ body, headers }: FastifyRequest): AsyncIterator<Buffer> {
+  const charset = /;\s*charset="?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1] ?? 'utf-8'
+  if (!body || !/^utf-?8$/i.test(charset)) {
+    throw new OrdersError('UNSUPPORTED_MEDIA_TYPE', `Send ${bodyTypes.join(' or ')} in UTF-8.`)
+  }
+  return (body as Readable).iterator({ destroyOnReturn: false })
+}
+
+/** After an answer that came before the whole body, the sender has a moment to read it. */
+async function* endingBody(report: AsyncGenerator<string>, { raw }: FastifyRequest) {
+  try {
+    yield* report
+  } finally {
+    if (!raw.complete) {
+      raw.removeAllListeners('readable').resume()
+      setTimeout(() => raw.complete || raw.socket.destroy(), lingerMs).unref()
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import { OrdersError } from '@orders/orders'
+
+/** A record with the line it begins on, counted from 1. `bytes` has no line end; it is undefined if over the limit. */
+export type Line = { line: number; bytes: Buffer | undefined }
+
+/** Bytes of one line at most. */
+export const maxLineBytes = 65_536
+
+const newline = 10
+const quote = 34
+const comma = 44
+
+/**
+ * Cuts a stream of bytes into lines, as many at a time as each chunk ends. With `quoted`, a line end inside a quoted
+ * cell (RFC 4180) is part of its record. A line over the limit comes without bytes, and the next one is whole again.
+ * Throws REQUEST_TIMEOUT if `timeout` milliseconds of waiting bring no whole line, BAD_REQUEST if the sender goes away.
+ */
+export async function* readLines(
+  chunks: AsyncIterator<Buffer>,
+  { quoted, timeout }: { quoted: boolean; timeout: number },
+): AsyncGenerator<Line[]> {
+  const cells = quoted ? createQuoteScanner() : undefined
+  let parts: Buffer[] = []
+  let length = 0
+  let begins = 1
+  let current = 1
+  let waited = 0
+
+  function add(bytes: Buffer) {
+    length += bytes.length
+    if (length > maxLineBytes) parts = []
+    else if (bytes.length > 0) parts.push(bytes)
+  }
+
+  function take(): Line {
+    const whole = parts.length === 1 ? parts[0] : Buffer.concat(parts)
+    const line = { line: begins, bytes: length > maxLineBytes ? undefined : whole }
+    parts = []
+    length = 0
+    begins = current
+    return line
+  }
+
+  for (;;) {
+    const from = performance.now()
+    const next = await within(timeout - waited, chunks.next())
+    if (next.done) break
+    waited += performance.now() - from
+    const chunk = next.value
+    const lines: Line[] = []
+    for (let at = 0; at < chunk.length; ) {
+      const found = chunk.indexOf(newline, at)
+      const end = found < 0 ? chunk.length : found
+      const inside = cells?.scan(chunk, at, end) ?? false
+      if (found >= 0) current++
+      add(chunk.subarray(at, inside && found >= 0 ? end + 1 : end))
+      at = end + 1
+      if (found < 0 || inside) continue
+      cells?.reset()
+      lines.push(take())
+    }
+    if (lines.length === 0) continue
+    waited = 0
+    yield lines
+  }
+  if (length > 0) yield [take()]
+}
+
+/** Tells whether a position of CSV lies inside a quoted cell; a quote elsewhere than at a cell's start opens none. */
+function createQuoteScanner() {
+  let state: 'start' | 'plain' | 'quoted' | 'closed' = 'start'
+  return {
+    scan(bytes: Buffer, from: number, to: number): boolean {
+      for (let i = from; i < to; i++) {
+        const byte = bytes[i]
+        if (state === 'quoted') {
+          if (byte === quote) state = 'closed'
+        } else if (byte === quote) state = state === 'plain' ? 'plain' : 'quoted'
+        else state = byte === comma ? 'start' : 'plain'
+      }
+      return state === 'quoted'
+    },
+    reset() {
+      state = 'start'
+    },
+  }
+}
+
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new OrdersError('REQUEST_TIMEOUT', 'No whole line arrived in time.')), ms)
+  })
+  const gone = () => new OrdersError('BAD_REQUEST', 'The connection ended before the body did.')
+  try {
+    return await Promise.race([promise.catch(() => Promise.reject(gone())), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
