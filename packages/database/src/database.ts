@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
 import { type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
+import { discardingPool } from './discarding-pool.ts'
 import type { Tables } from './tables.ts'
 
 /** A prepared statement: `name` is unique per text, values are sent apart from it. */
@@ -68,7 +69,7 @@ export type Database = ReturnType<typeof openDatabase>
 export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   pool.on('error', onError)
   pool.on('connect', (client) => client.on('error', onError))
-  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: discardingPool(pool) }) })
 
   /** Runs `work` in a transaction that sees and writes the rows of one organisation only. */
   function inTenant<T>(

@@ -1,0 +1,20 @@
+import type { PostgresPool, PostgresPoolClient } from 'kysely'
+import type pg from 'pg'
+
+/**
+ * The pool as Kysely uses it, except that a connection on which a statement failed is closed and not given to the next
+ * request: Kysely itself keeps one whose START TRANSACTION ran out of time, and the next request would break on it.
+ */
+export function discardingPool(pool: pg.Pool): PostgresPool {
+  const connect = async (): Promise<PostgresPoolClient> => {
+    const client = await pool.connect()
+    let failed = false
+    const query = (text: string, values: unknown[]) =>
+      client.query(text, values).catch((error) => {
+        failed = true
+        throw error
+      })
+    return { query: query as unknown as PostgresPoolClient['query'], release: () => client.release(failed) }
+  }
+  return { options: pool.options, connect, end: () => pool.end() }
+}
