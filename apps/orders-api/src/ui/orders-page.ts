@@ -28,7 +28,7 @@ export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { de
       ),
     ])
     return reply.code(refused ? 400 : 200).page('orders', {
-      title: 'Orders',
+      title: 'All orders',
       csrf: reply.csrfToken(),
       filter: { values, errors, active: listUrl(values) !== '/' },
       rows: list?.data.map(toRow),

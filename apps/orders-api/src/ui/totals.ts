@@ -5,6 +5,7 @@ import { dayText } from './time.ts'
 const dayMs = 86_400_000
 export const totalsDays = 30
 
+const whole = new Intl.NumberFormat('en')
 const plot = { height: 100, step: 10, bar: 7 }
 
 /** The last 30 UTC days, today included: [from, to) for the statistics. */
@@ -27,7 +28,7 @@ export function totalsOf(stats: OrderStats['data'], from: string, preferred: str
   const byCurrency = [...sums(kept, ({ currency }) => currency)].sort(([, a], [, b]) => b.count - a.count)
   const currencies = byCurrency.map(([currency, { count, units }]) => ({
     currency,
-    count,
+    orders: `${whole.format(count)} ${count === 1 ? 'order' : 'orders'}`,
     sum: money(fromUnits(units), currency),
   }))
   const main = currencies.find(({ currency }) => currency === preferred) ?? currencies[0]
@@ -48,6 +49,7 @@ export function totalsOf(stats: OrderStats['data'], from: string, preferred: str
       day,
       text: dayText(day),
       count,
+      orders: whole.format(count),
       sum: money(fromUnits(units), currency),
       bar: { x: index * plot.step, y: round(plot.height - height), width: plot.bar, height: round(height) },
     }
@@ -61,7 +63,8 @@ export function totalsOf(stats: OrderStats['data'], from: string, preferred: str
     width: (totalsDays - 1) * plot.step + plot.bar,
     height: plot.height,
     peak,
-    ticks: days.filter((_, index) => (totalsDays - 1 - index) % 7 === 0).map(({ text }) => text),
+    // The last day of each whole week; the sheet lays them out in this rhythm.
+    ticks: days.filter((_, index) => (index - 1) % 7 === 0 && index > 1).map(({ text }) => text),
   }
 }
 
