@@ -22,10 +22,14 @@ const frameworkCodes: Record<string, ErrorCode> = {
 /** What a client is told of an error; undefined if it is ours, and the client learns only that something went wrong. */
 export function refusalOf(error: unknown): Refusal | undefined {
   if (error instanceof OrdersError) return { code: error.code, message: error.message, faults: error.faults }
-  const { code, message, validation, validationContext } = error as FastifyError
+  const { code, message, statusCode, validation, validationContext } = error as FastifyError
   if (validation) return validationRefusal(validation, validationContext)
   const known = frameworkCodes[code]
   if (known) return { code: known, message: known === 'OVERLOADED' ? errorCatalogue.OVERLOADED.title : message }
+  if (statusCode === 403 || statusCode === 404) return { code: 'NOT_FOUND', message: 'There is nothing here.' }
+  if (statusCode && statusCode >= 400 && statusCode < 500) {
+    return { code: 'BAD_REQUEST', message: `${errorCatalogue.BAD_REQUEST.title}.` }
+  }
   if (isUnavailable(error)) return { code: 'DATABASE_UNAVAILABLE', message: 'The database does not answer at present.' }
   return undefined
 }
@@ -51,6 +55,7 @@ const listed = (params: Record<string, unknown>) => (params.allowedValues as unk
 function plain(keyword: string, message: string, params: Record<string, unknown>): string {
   if (keyword === 'required') return 'is missing'
   if (keyword === 'additionalProperties') return 'is not known here'
+  if (keyword === 'not') return 'is reserved'
   if (keyword === 'enum') return `must be one of ${listed(params).join(', ')}`
   return message
 }

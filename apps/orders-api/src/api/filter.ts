@@ -14,8 +14,8 @@ export function filterOf(query: OrderFilter): OrderFilter {
 
 export function instantOf(path: string, text: string): string {
   const time = new Date(text)
-  if (Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1) {
-    const message = 'must be a time from the year 1 on'
+  if (!(time.getUTCFullYear() >= 1 && time.getUTCFullYear() <= 9999)) {
+    const message = 'must be a time of the years 1 to 9999'
     throw new OrdersError('VALIDATION_FAILED', `In the querystring, ${path} ${message}.`, [{ path, message }])
   }
   return time.toISOString()

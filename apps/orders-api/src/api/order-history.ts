@@ -34,7 +34,13 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
           params: OrderParams,
           response: {
             200: Type.Ref(Order, { description: 'The order now; the same verb again changes nothing.' }),
-            ...refusals('ORDER_NOT_FOUND', 'ILLEGAL_TRANSITION', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'),
+            ...refusals(
+              'JSON_INVALID',
+              'ORDER_NOT_FOUND',
+              'ILLEGAL_TRANSITION',
+              'BODY_TOO_LARGE',
+              'UNSUPPORTED_MEDIA_TYPE',
+            ),
           },
         },
       },
@@ -86,7 +92,7 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request) => {
       const to = request.query.to === undefined ? new Date().toISOString() : instantOf('/to', request.query.to)
       const before = new Date(Date.parse(to) - 30 * dayMs).toISOString()
-      const from = request.query.from === undefined ? before : instantOf('/from', request.query.from)
+      const from = instantOf('/from', request.query.from ?? before)
       const span = Date.parse(to) - Date.parse(from)
       if (span <= 0 || span > maxStatsDays * dayMs) {
         const message = `must be at most ${maxStatsDays} days before /to`
@@ -99,9 +105,12 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
+const isEmptyObject = (body: unknown) =>
+  typeof body === 'object' && body !== null && !Array.isArray(body) && Object.keys(body).length === 0
+
 /** A verb takes no content; an empty object is what clients that always send JSON send. */
 function assertNoContent(body: unknown): void {
-  if (body === undefined || (typeof body === 'object' && body !== null && Object.keys(body).length === 0)) return
+  if (body === undefined || isEmptyObject(body)) return
   const message = 'must be empty'
   throw new OrdersError('VALIDATION_FAILED', `In the body, / ${message}.`, [{ path: '', message }])
 }
