@@ -52,6 +52,7 @@ function splitOptions(url: string) {
 }
 
 const begin = 'BEGIN'
+const beginReading = 'BEGIN READ ONLY'
 const commit = 'COMMIT'
 const setTenant = (orgId: string) => ({
   name: 'set_tenant',
@@ -93,7 +94,21 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
    * Resolves after the commit. If the connection breaks before its answer, the outcome is unknown: an error that
    * isUnavailable recognises.
    */
-  async function runInTenant<Row extends object>(
+  function runInTenant<Row extends object>(
+    orgId: string,
+    statement: Statement,
+    followUp?: (rows: Row[]) => Statement | undefined,
+  ): Promise<Row[]> {
+    return burst(begin, orgId, statement, followUp)
+  }
+
+  /** The same for a read: PostgreSQL refuses whatever would write. */
+  function readInTenant<Row extends object>(orgId: string, statement: Statement): Promise<Row[]> {
+    return burst(beginReading, orgId, statement)
+  }
+
+  async function burst<Row extends object>(
+    opening: string,
     orgId: string,
     statement: Statement,
     followUp?: (rows: Row[]) => Statement | undefined,
@@ -102,7 +117,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     try {
       const [, , { rows }, closing] = await settle(
         inOnePacket(client, () => [
-          client.query(begin),
+          client.query(opening),
           client.query(setTenant(orgId)),
           client.query<Row>(statement),
           followUp ? undefined : client.query(commit),
@@ -132,6 +147,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   return {
     inTenant,
     runInTenant,
+    readInTenant,
     runGlobal,
     /** Connections in use, idle, and requests that wait for one. */
     poolState: () => ({

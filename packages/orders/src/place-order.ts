@@ -54,7 +54,7 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
     onBatch,
   })
   const conflicts = createBatcher<Placement, Conflict>({
-    run: (orgId, items) => database.runInTenant<Conflict>(orgId, selectConflicts(orgId, items)),
+    run: (orgId, items) => database.readInTenant<Conflict>(orgId, selectConflicts(orgId, items)),
     concurrency: 2,
   })
 

@@ -17,7 +17,7 @@ export function createReading(database: Database, cursorKey: Buffer) {
 
   const byId = createBatcher<string, Order | undefined>({
     run: async (orgId, ids) => {
-      const rows = await database.runInTenant<OrderRow>(orgId, selectOrders(orgId, ids))
+      const rows = await database.readInTenant<OrderRow>(orgId, selectOrders(orgId, ids))
       const found = new Map(rows.map((row) => [row.id, row]))
       return ids.map((id) => {
         const row = found.get(id)
@@ -54,21 +54,21 @@ export function createReading(database: Database, cursorKey: Buffer) {
   async function readPage(orgId: string, { filter, limit, cursor }: Page, scope: string): Promise<OrderPage> {
     const size = Math.min(limit, maxPage)
     const after = cursor === undefined ? undefined : cursors.open(scope, cursor)
-    const rows = await database.runInTenant<OrderRow>(orgId, selectPage(orgId, filter, size, after))
+    const rows = await database.readInTenant<OrderRow>(orgId, selectPage(orgId, filter, size, after))
     const last = rows.length > size ? rows[size - 1] : undefined
     return { data: rows.slice(0, size).map(toOrder), next_cursor: last ? cursors.seal(scope, last) : null }
   }
 
   /** The history of an order, oldest first, from the event after the sequence `after`. Throws ORDER_NOT_FOUND. */
   async function listEvents(orgId: string, id: string, { after = 0, limit = maxPage } = {}): Promise<OrderEvent[]> {
-    const events = await database.runInTenant<OrderEvent>(orgId, selectEvents(orgId, id, after, limit))
+    const events = await database.readInTenant<OrderEvent>(orgId, selectEvents(orgId, id, after, limit))
     if (events.length === 0) await getOrder(orgId, id)
     return events.map((event) => ({ ...event, occurred_at: toRfc3339(event.occurred_at) }))
   }
 
   /** Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. */
   function orderStats(orgId: string, from: string, to: string): Promise<OrderStats['data']> {
-    return database.runInTenant(orgId, selectStats(orgId, from, to))
+    return database.readInTenant(orgId, selectStats(orgId, from, to))
   }
 
   return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }
