@@ -16,11 +16,12 @@ const defaultDataDir = join(import.meta.dirname, '../../../.data/postgres')
 
 /**
  * The database that a command works on: DATABASE_URL or DATABASE_URL_FILE, else that of a running `npm start`, else
- * the same one, started for as long as the command runs. Throws DatabaseError or EmbeddedPostgresError.
+ * the same one, started for as long as the command runs. Throws what explainDatabaseError explains, or
+ * EmbeddedPostgresError.
  */
 export async function openCommandDatabase(env: Environment, dataDir = defaultDataDir): Promise<CommandDatabase> {
   const url = (await readUrl(env)) ?? (await findRunning(dataDir))
-  if (url) return { url, close: async () => {} }
+  if (url) return { url: new URL(url).href, close: async () => {} }
   const server = await startEmbeddedPostgres({ dataDir })
   return { url: server.url, close: server.stop }
 }

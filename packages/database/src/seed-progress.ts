@@ -5,7 +5,7 @@ export function createProgress(output: Output, total: number): (done: number) =>
   let tenths = 0
   return (done) => {
     const share = done / total
-    const figures = `${String(Math.floor(share * 100)).padStart(3)} % ${done}/${total}`
+    const figures = `${String(Math.floor(share * 100)).padStart(3)} % ${String(done).padStart(String(total).length)}/${total}`
     if (output.isTTY) {
       const width = Math.max(10, Math.min(40, (output.columns ?? 80) - figures.length - 4))
       const filled = Math.round(share * width)

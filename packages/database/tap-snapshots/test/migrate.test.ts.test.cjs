@@ -30,10 +30,10 @@ VALUES ('00000000-0000-7000-8000-000000000000', 'Default', 'default');
 
 CREATE TABLE orders (
   org_id uuid NOT NULL,
-  id text COLLATE "C" NOT NULL CONSTRAINT orders_id_check CHECK (id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'),
+  id text COLLATE "C" NOT NULL CONSTRAINT orders_id_check CHECK (length(id) BETWEEN 1 AND 64),
   project_id uuid,
   amount numeric NOT NULL,
-  currency text COLLATE "C" NOT NULL CONSTRAINT orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+  currency text COLLATE "C" NOT NULL CONSTRAINT orders_currency_check CHECK (length(currency) = 3 AND upper(currency) = currency),
   status text COLLATE "C" NOT NULL DEFAULT 'placed'
     CONSTRAINT orders_status_check CHECK (status IN ('placed', 'confirmed', 'completed', 'cancelled')),
   description text CONSTRAINT orders_description_check CHECK (length(description) <= 2000),
@@ -73,9 +73,8 @@ CREATE TABLE order_events (
   org_id uuid NOT NULL,
   order_id text COLLATE "C" NOT NULL,
   sequence integer NOT NULL CHECK (sequence > 0),
-  id uuid NOT NULL DEFAULT uuidv7(),
   type text COLLATE "C" NOT NULL,
-  data jsonb NOT NULL,
+  data json NOT NULL,
   occurred_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (org_id, order_id, sequence)
 );

@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { openCommandDatabase } from '../src/command-database.ts'
+import { seedOrders } from '../src/seed-orders.ts'
+import { createProgress } from '../src/seed-progress.ts'
+import { createScratchDatabase } from '../testing/index.ts'
+import { connect, rowsOf } from './session.ts'
+
+async function run(command: string, args: string[], env: Record<string, string> = {}) {
+  const file = join(import.meta.dirname, '../src', `${command}.ts`)
+  const { DATABASE_URL: _, DATABASE_URL_FILE: __, ...inherited } = process.env
+  const child = spawn(process.execPath, [file, ...args], { env: { ...inherited, ...env } })
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return { out, err, code }
+}
+
+function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'orders-commands-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+t.test('migrate says what it ran, and that nothing was left to run', async (t) => {
+  const { url } = await createScratchDatabase(t, { empty: true })
+  t.strictSame(await run('migrate-cli', [], { DATABASE_URL: url }), {
+    out: 'Migrated: 0001-orders\n',
+    err: '',
+    code: 0,
+  })
+  const file = join(temporaryFolder(t), 'url')
+  writeFileSync(file, `${url}\n`)
+  t.strictSame(await run('migrate-cli', [], { DATABASE_URL_FILE: file }), {
+    out: 'The schema is up to date.\n',
+    err: '',
+    code: 0,
+  })
+})
+
+t.test('a fault is one sentence and exit code 1', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const nowhere = new URL(url)
+  nowhere.port = '1'
+  for (const [command, args, env, expected] of [
+    ['migrate-cli', [], { DATABASE_URL: nowhere.href }, /^The database cannot be reached \(.*\): start it, or .*\.\n$/],
+    ['migrate-cli', [], { DATABASE_URL: 'nonsense' }, /^DATABASE_URL is not an address: write .*\.\n$/],
+    [
+      'migrate-cli',
+      [],
+      { DATABASE_URL_FILE: '/no/such/file' },
+      /^DATABASE_URL_FILE cannot be read \(ENOENT\): .*\.\n$/,
+    ],
+    [
+      'seed-cli',
+      ['--count', '0'],
+      { DATABASE_URL: url },
+      /^--count takes a whole number from 1 to 100000000, not 0\.\n$/,
+    ],
+    [
+      'seed-cli',
+      ['--random-seed', '1.5'],
+      { DATABASE_URL: url },
+      /^--random-seed takes a whole number .*, not 1\.5\.\n$/,
+    ],
+    ['seed-cli', ['--cuont', '5'], { DATABASE_URL: url }, /^Unknown argument: use --count N, and .*\.\n$/],
+    ['seed-cli', [], { DATABASE_URL: nowhere.href }, /^The database cannot be reached \(.*\.\n$/],
+  ] as const) {
+    const { out, err, code } = await run(command, [...args], env)
+    t.match(err, expected)
+    t.strictSame([out, code], ['', 1])
+  }
+})
+
+t.test('seeding does not make a schema in a database of its own', async (t) => {
+  const { url } = await createScratchDatabase(t, { empty: true })
+  const { err, code } = await run('seed-cli', [], { DATABASE_URL: url })
+  t.match(err, /run npx nx run database:migrate\.\n$/)
+  t.equal(code, 1)
+})
+
+t.test('without an address, a command works on the local database, running or not', async (t) => {
+  const dataDir = join(temporaryFolder(t), 'postgres')
+  const started = await openCommandDatabase({}, dataDir)
+  const joined = await openCommandDatabase({ DATABASE_URL: '' }, dataDir)
+  t.equal(joined.url, started.url)
+  await joined.close()
+  await (await connect(t, started.url)).query('SELECT 1')
+  await started.close()
+  await t.rejects(connect(t, started.url), { code: 'ECONNREFUSED' })
+})
+
+t.test('seeded orders are what the service would have left behind, twice over', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const first = await run('seed-cli', ['--count=6000', '--random-seed', '42'], { DATABASE_URL: url })
+  t.equal(first.code, 0, first.err)
+  t.match(
+    first.out,
+    /^(?:16|83) % \d000\/6000\n100 % 6000\/6000\nAdded 6000 orders in [\d.]+ s \(\d+ a second, --random-seed 42\)\.\n$/,
+  )
+  const session = await connect(t, url)
+  const content = `SELECT md5(string_agg(concat_ws(' ', amount, currency, status, description, metadata), ',' ORDER BY created_at)) AS sum
+    FROM orders WHERE id > $1`
+  const [before] = await rowsOf(session, content, [''])
+  const [{ last }] = await rowsOf(session, 'SELECT max(id) AS last FROM orders')
+  const again = await run('seed-cli', ['--count=6000', '--random-seed', '42'], { DATABASE_URL: url })
+  t.equal(again.code, 0, again.err)
+  t.ok(last && before)
+
+  const none = async (what: string, query: string) => t.strictSame(await rowsOf(session, query), [], what)
+  t.strictSame(await rowsOf(session, 'SELECT count(*)::int AS n FROM orders'), [{ n: 12_000 }])
+  await none(
+    'each change has an event and an outbox row, without a gap',
+    `SELECT o.id FROM orders o LEFT JOIN order_events e ON (e.org_id, e.order_id) = (o.org_id, o.id)
+      LEFT JOIN outbox x ON (x.org_id, x.order_id, x.sequence) = (e.org_id, e.order_id, e.sequence)
+      GROUP BY o.org_id, o.id HAVING count(x.id) <> o.version
+        OR array_agg(e.sequence ORDER BY e.sequence) <> ARRAY(SELECT generate_series(1, o.version))`,
+  )
+  await none('nothing else was written', 'SELECT 1 FROM outbox HAVING count(*) <> (SELECT count(*) FROM order_events)')
+  await none(
+    'the last event shows the order as it is',
+    `SELECT o.id FROM orders o JOIN order_events e ON (e.org_id, e.order_id, e.sequence) = (o.org_id, o.id, o.version)
+      WHERE e.type <> 'orders.order.' || o.status || '.v1' OR e.occurred_at <> o.updated_at
+        OR e.data::jsonb - 'created_at' - 'updated_at' <> to_jsonb(o) - 'created_at' - 'updated_at'
+        OR (e.data->>'created_at')::timestamptz <> date_trunc('milliseconds', o.created_at)
+        OR (e.data->>'updated_at')::timestamptz <> date_trunc('milliseconds', o.updated_at)`,
+  )
+  await none(
+    'times lie in the last 90 days and in order',
+    `SELECT id FROM orders WHERE created_at < now() - interval '90 days 1 minute' OR updated_at < created_at OR updated_at > now()
+        OR (version = 1) <> (updated_at = created_at)`,
+  )
+  await none(
+    'events follow the state machine',
+    `SELECT order_id, array_agg(type ORDER BY sequence) FROM order_events GROUP BY org_id, order_id
+      HAVING string_agg(split_part(type, '.', 3), ' ' ORDER BY sequence) !~ '^placed( confirmed( completed)?| cancelled| confirmed cancelled)?$'`,
+  )
+  const spread = await rowsOf(
+    session,
+    `SELECT count(DISTINCT created_at::date)::int >= 90 AS days, count(DISTINCT currency) AS currencies,
+      count(DISTINCT status) AS statuses, bool_or(description IS NULL) AND bool_or(description IS NOT NULL) AS descriptions,
+      count(DISTINCT amount)::int > 4000 AS amounts FROM orders`,
+  )
+  t.strictSame(spread, [{ days: true, currencies: '7', statuses: '4', descriptions: true, amounts: true }])
+})
+
+t.test('the same seed gives the same orders, another seed others', async (t) => {
+  const orders = (seed: number) => [...seedOrders(500, seed)]
+  t.strictSame(orders(7), orders(7))
+  t.notSame(orders(7), orders(8))
+  const ages = orders(7).map(({ age }) => age)
+  t.strictSame(
+    [...ages].sort((a, b) => b - a),
+    ages,
+    'oldest first',
+  )
+})
+
+t.test('progress is a bar in a terminal and lines elsewhere', async (t) => {
+  const shown = (isTTY: boolean, columns?: number) => {
+    const written: string[] = []
+    const write = (text: string) => written.push(text) > 0
+    const output = { isTTY, columns, write } as unknown as NodeJS.WriteStream
+    const progress = createProgress(output, 40)
+    for (const done of [1, 20, 40]) progress(done)
+    return written.join('')
+  }
+  t.equal(shown(false), '50 % 20/40\n100 % 40/40\n')
+  t.equal(
+    shown(true, 30),
+    ['\r[---------------]   2 %  1/40', '\r[########-------]  50 % 20/40', '\r[###############] 100 % 40/40\n'].join(
+      '',
+    ),
+  )
+})
+
+t.test('a migration that would stop the service is refused', async (t) => {
+  const plant = (statement: string) => {
+    const folder = t.testdir({
+      '0009-planted.ts': `import { sql } from 'kysely'\nexport const up = async (db) => void (await sql\`${statement}\`.execute(db))\n`,
+    })
+    return run('lint-migrations', [folder])
+  }
+  for (const [statement, rule] of [
+    ['CREATE INDEX planted ON orders (status)', 'require-concurrent-index-creation'],
+    ['ALTER TABLE orders DROP COLUMN description', 'ban-drop-column'],
+    ['ALTER TABLE orders ADD COLUMN planted uuid NOT NULL DEFAULT gen_random_uuid()', 'adding-field-with-default'],
+    ['ALTER TABLE orders ADD COLUMN planted text NOT NULL', 'adding-required-field'],
+    ['ALTER TABLE orders ALTER COLUMN amount TYPE float8', 'changing-column-type'],
+    ['ALTER TABLE orders RENAME COLUMN amount TO sum', 'renaming-column'],
+    ['ALTER TABLE orders ADD CONSTRAINT planted CHECK (amount > 1)', 'constraint-missing-not-valid'],
+    ['ALTER TABLE orders ADD PLANTED', 'syntax-error'],
+  ] as const) {
+    const { out, code } = await plant(statement)
+    t.equal(code, 1, statement)
+    t.match(out, `${rule} `, rule)
+    t.match(out, '1 migrations, 1 refused\n')
+  }
+  t.match(await plant('ALTER TABLE orders ADD COLUMN planted text'), { code: 0, out: '1 migrations, 0 refused\n' })
+  t.match(
+    await run('lint-migrations', [t.testdir({})]),
+    { code: 1, out: '0 migrations, 0 refused\n' },
+    'nor is nothing',
+  )
+  t.match(await run('lint-migrations', []), { code: 0, out: / 0 refused\n$/ }, 'the released ones pass')
+})
