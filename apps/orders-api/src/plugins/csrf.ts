@@ -55,10 +55,11 @@ async function csrf(app: FastifyInstance) {
 export default fp(csrf, { name: 'csrf' })
 
 /** Browsers send Sec-Fetch-Site to https and localhost only; everywhere else Origin has to do. */
-function isSameSite({ headers, host }: FastifyRequest): boolean {
+function isSameSite({ headers, protocol, host }: FastifyRequest): boolean {
   const site = headers['sec-fetch-site']
   if (site !== undefined) return site === 'same-origin' || site === 'none'
-  return headers.origin !== undefined && URL.parse(headers.origin)?.host === host
+  const own = URL.parse(`${protocol}://${host}`)?.host // without the port that the scheme implies
+  return own !== undefined && URL.parse(headers.origin ?? '')?.host === own
 }
 
 function secretOf(request: FastifyRequest): string | undefined {
