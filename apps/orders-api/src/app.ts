@@ -48,12 +48,12 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
         new OrdersError('RATE_LIMITED', `More than ${config.RATE_LIMIT_PER_MINUTE} requests a minute; wait ${after}.`),
     })
   }
+  await server.register(openapi)
   await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX })
   await server.register(metrics, { endpoint: config.ADMIN_PORT === undefined ? '/metrics' : null })
   await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY, ...given })
   await server.register(tenant)
   await server.register(health, { version })
-  await server.register(openapi)
   await server.register(view)
 
   const api = async (scope: FastifyInstance) => {

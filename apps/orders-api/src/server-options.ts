@@ -1,9 +1,11 @@
 import { type Server, STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { type ErrorCode, errorCatalogue } from '@orders/schema'
 import { type FastifyHttpOptions, LogController } from 'fastify'
 import type { Config } from './config.ts'
 import { problemOf } from './errors.ts'
+import { answerHeaders } from './plugins/http-hygiene.ts'
+import { sendProblem, toldOf } from './plugins/problems.ts'
 import { requestIdOf } from './request-id.ts'
 
 /** Limits of the HTTP server, in milliseconds and bytes; none of Node's or Fastify's defaults bounds a slow client. */
@@ -40,10 +42,16 @@ export function serverOptions(config: Config): FastifyHttpOptions<Server> {
       headersTimeout: limits.headersTimeout,
       connectionsCheckingInterval: 1000,
       maxHeaderSize: limits.maxHeaderSize,
+      requireHostHeader: false, // refused as a problem document instead
     },
     return503OnClosing: false,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
     clientErrorHandler: refuseConnection,
+    // Addresses that cannot be decoded meet no hook.
+    frameworkErrors: (error, request, reply) => {
+      reply.headers({ ...answerHeaders(config.ORDERS_COMMIT), 'x-request-id': request.id })
+      sendProblem(request, reply, toldOf(error, request))
+    },
   }
 }
 
@@ -53,7 +61,7 @@ const parserCodes: Record<string, ErrorCode> = {
 }
 
 /** Answers what is not a request at all, before there is a route or a reply. */
-function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+export function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
@@ -64,6 +72,7 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   const body = JSON.stringify(problemOf({ code, message: `${title}.` }, '/', requestId))
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\n` +
+      'Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n' +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
 }

@@ -6,6 +6,7 @@ const everywhere: ErrorCode[] = [
   'VALIDATION_FAILED',
   'REQUEST_TIMEOUT',
   'URI_TOO_LONG',
+  'EXPECTATION_FAILED',
   'RATE_LIMITED',
   'HEADERS_TOO_LARGE',
   'INTERNAL',

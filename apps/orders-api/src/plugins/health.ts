@@ -1,7 +1,9 @@
 import { assertSchema, DatabaseError } from '@orders/database'
+import { Problem } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { refusals } from '../api/refusals.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -13,6 +15,14 @@ declare module 'fastify' {
 const checkForMs = 1000
 const Health = Type.Object({ status: Type.String() })
 const Readiness = Type.Object({ status: Type.String(), database: Type.Optional(Type.String()) })
+
+const NotReady = {
+  description: 'It drains, its schema is too old, or it is overloaded.',
+  content: {
+    'application/json': { schema: Readiness },
+    'application/problem+json': { schema: Type.Ref(Problem) },
+  },
+}
 
 type Options = { version: { version: string; commit: string; image_digest?: string } }
 
@@ -43,14 +53,23 @@ async function health(app: FastifyInstance, { version }: Options) {
     return check
   }
 
-  const routes = { schema: { tags: ['operations'], response: { 200: Health } } }
-  app.get('/health', routes, async () => ({ status: 'ok' }))
-  app.get('/livez', routes, async () => ({ status: 'ok' }))
+  const alive = (summary: string) => ({
+    schema: { summary, tags: ['operations'], response: { 200: Health, ...refusals() } },
+  })
+  app.get('/health', alive('Is the process there'), async () => ({ status: 'ok' }))
+  app.get('/livez', alive('Does the process answer'), async () => ({ status: 'ok' }))
 
   for (const url of ['/readyz', '/ready']) {
     app.get(
       url,
-      { schema: { tags: ['operations'], hide: url === '/ready', response: { 200: Readiness, 503: Readiness } } },
+      {
+        schema: {
+          summary: 'May requests be sent here',
+          tags: ['operations'],
+          hide: url === '/ready',
+          response: { 200: Readiness, ...refusals(), 503: NotReady },
+        },
+      },
       async (_request, reply) => {
         if (draining) return reply.code(503).send({ status: 'draining' })
         const database = await databaseState()
@@ -65,7 +84,10 @@ async function health(app: FastifyInstance, { version }: Options) {
     commit: Type.String(),
     image_digest: Type.Optional(Type.String()),
   })
-  app.get('/version', { schema: { tags: ['operations'], response: { 200: Version } } }, async () => version)
+  const versionRoute = {
+    schema: { summary: 'What is running', tags: ['operations'], response: { 200: Version, ...refusals() } },
+  }
+  app.get('/version', versionRoute, async () => version)
 }
 
 export default fp(health, { name: 'health', dependencies: ['database'] })

@@ -1,7 +1,8 @@
+import type { IncomingMessage } from 'node:http'
 import { OrdersError } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { limits } from '../server-options.ts'
+import { limits, refuseConnection } from '../server-options.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -21,19 +22,56 @@ const headers = {
   'x-content-type-options': 'nosniff',
 }
 
+/** The headers of every answer, whoever gives it. */
+export const answerHeaders = (version: string) => ({ ...headers, 'x-orders-version': version })
+
 /** The headers that every answer has. Too many headers are refused here: lowering Node's own count would drop some. */
 async function httpHygiene(app: FastifyInstance, { version }: { version: string }) {
   app.addHook('onRoute', (route) => {
     if (!route.config?.keepsTime) route.handlerTimeout ??= limits.handlerTimeout
   })
-  const common = { ...headers, 'x-orders-version': version }
+  // Node would answer these two by itself, without a problem document.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  app.server.on('connect', (_request, socket) => refuseConnection(new Error('CONNECT is for proxies'), socket))
+  const common = answerHeaders(version)
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(common)
     reply.header('x-request-id', request.id)
-    if (request.raw.rawHeaders.length > maxHeaders * 2) {
-      done(new OrdersError('HEADERS_TOO_LARGE', `A request has at most ${maxHeaders} headers.`))
-    } else done()
+    done(faultOf(request.raw))
   })
 }
 
 export default fp(httpHygiene, { name: 'http-hygiene' })
+
+/** What HTTP leaves to the server to refuse. Two readers of such a request could take it for different ones. */
+function faultOf({ method, headers, rawHeaders, httpVersion }: IncomingMessage): OrdersError | undefined {
+  if (rawHeaders.length > maxHeaders * 2) {
+    return new OrdersError('HEADERS_TOO_LARGE', `A request has at most ${maxHeaders} headers.`)
+  }
+  if ((headers.host === undefined && httpVersion === '1.1') || isRepeated(rawHeaders, 'host')) {
+    return new OrdersError('BAD_REQUEST', 'A request has one Host header.')
+  }
+  if (headers['transfer-encoding'] !== undefined && headers['transfer-encoding'].toLowerCase() !== 'chunked') {
+    return new OrdersError('BAD_REQUEST', 'The one Transfer-Encoding taken is chunked.')
+  }
+  const takesBody = method?.startsWith('P') // PATCH, POST, PUT
+  if (takesBody && (headers['content-encoding'] ?? 'identity') !== 'identity') {
+    return new OrdersError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as it is, without a Content-Encoding.')
+  }
+  if (takesBody && isRepeated(rawHeaders, 'content-type')) {
+    return new OrdersError('UNSUPPORTED_MEDIA_TYPE', 'A request has one Content-Type header.')
+  }
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') {
+    return new OrdersError('EXPECTATION_FAILED', 'The one expectation that can be met is 100-continue.')
+  }
+  return undefined
+}
+
+function isRepeated(rawHeaders: string[], name: string): boolean {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const header = rawHeaders[i] as string
+    if (header.length === name.length && header.toLowerCase() === name) count++
+  }
+  return count > 1
+}

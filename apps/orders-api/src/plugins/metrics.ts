@@ -1,8 +1,10 @@
 import type { OrderEventType } from '@orders/schema'
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
-import type { FastifyInstance } from 'fastify'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
+import { refusals } from '../api/refusals.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -12,12 +14,26 @@ declare module 'fastify' {
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10]
 
+const description = {
+  method: 'GET',
+  logLevel: 'fatal',
+  handler: () => {}, // the plugin has its own
+  schema: {
+    summary: 'Metrics for Prometheus',
+    tags: ['operations'],
+    response: {
+      200: { description: 'The text format.', content: { 'text/plain': { schema: Type.String() } } },
+      ...refusals(),
+    },
+  },
+} satisfies Partial<RouteOptions>
+
 /** Prometheus metrics, of this instance only. With `endpoint: null` nothing is served here: another port does. */
 async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics' | null }) {
   const registry = new Registry()
   app.decorate('meters', createMeters(app, registry))
   await app.register(fastifyMetrics.default, {
-    endpoint,
+    endpoint: endpoint && { ...description, url: endpoint },
     defaultMetrics: { enabled: true, register: registry },
     routeMetrics: {
       enabled: { histogram: true, summary: false },

@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
 
 /** OpenAPI 3.1 at /openapi.json, made of the routes' schemas, and Swagger UI at /docs. */
@@ -20,6 +20,7 @@ async function openapi(app: FastifyInstance) {
         { name: 'operations', description: 'For operators.' },
       ],
     },
+    transform: ({ schema, url }) => ({ schema: withOptionalDefaults(schema), url }),
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `def-${i}`) },
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
@@ -27,3 +28,13 @@ async function openapi(app: FastifyInstance) {
 }
 
 export default fp(openapi, { name: 'openapi' })
+
+type Query = { properties: Record<string, { default?: unknown }>; required?: string[] }
+
+/** A parameter with a default is always there for the handler, and yet callers may leave it out. */
+function withOptionalDefaults(schema: FastifySchema = {}): FastifySchema {
+  const query = schema.querystring as Query | undefined
+  if (!query) return schema
+  const required = query.required?.filter((name) => query.properties[name]?.default === undefined) ?? []
+  return { ...schema, querystring: { ...query, required } }
+}

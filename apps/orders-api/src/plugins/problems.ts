@@ -14,6 +14,7 @@ async function problems(app: FastifyInstance) {
 
   app.setNotFoundHandler((request, reply) => {
     const methods = methodsAt(request.url)
+    if (methods.includes(request.method)) methods.length = 0 // a route that found nothing below its address
     if (methods.length > 0) reply.header('allow', methods.join(', '))
     const refusal: Refusal =
       methods.length === 0
@@ -67,6 +68,7 @@ function collectMethods(app: FastifyInstance) {
     const found = [...routes.values()]
       .filter(({ pattern }) => pattern.test(path))
       .flatMap(({ methods }) => [...methods])
+    if (found.includes('HEAD')) found.push('GET')
     return [...new Set(found)].sort()
   }
 }

@@ -5,11 +5,16 @@ import fp from 'fastify-plugin'
 
 export const jsonLimits = { depth: 32, keys: 1000, items: 200, stringLength: 2000, digits: 15 }
 
+const otherCharset = /;\s*charset\s*=\s*(?!"?utf-?8"?\s*(?:;|$))/i
+
 /** Takes application/json only, and only JSON whose value is beyond doubt; JSON_INVALID or AMOUNT_INVALID otherwise. */
 async function strictJson(app: FastifyInstance) {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
+      if (otherCharset.test(request.headers['content-type'] ?? '')) {
+        throw new OrdersError('UNSUPPORTED_MEDIA_TYPE', 'JSON is sent in UTF-8, whatever charset is asked for.')
+      }
       done(null, parseStrictJson(body as Buffer))
     } catch (error) {
       done(error as Error)
@@ -125,7 +130,9 @@ function inspect(text: string): void {
       .replace(/^0+/, '')
     if (significant.length > jsonLimits.digits || !Number.isFinite(Number(token))) {
       const error = fault(`a number has at most ${jsonLimits.digits} significant digits`)
-      throw new OrdersError('AMOUNT_INVALID', error.message, error.faults)
+      throw path.length === 1 && path[0] === 'amount'
+        ? new OrdersError('AMOUNT_INVALID', error.message, error.faults)
+        : error
     }
   }
 
