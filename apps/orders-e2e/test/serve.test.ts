@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { freePort, Service, until } from './serve/service.ts'
 
 const checkout = makeCheckout()
 const services: Service[] = []
+const startTimes: number[] = []
 t.teardown(async () => {
   for (const service of services) await service.destroy()
   removeCheckout(checkout)
@@ -19,10 +21,19 @@ async function start(env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<
   return service
 }
 
-/** Waits 5 s at most until none of the processes runs, nor any other that belongs to the checkout. */
-async function untilGone(before: Process[]): Promise<void> {
+/** Starts and waits for the first answer. */
+async function startReady(): Promise<Service> {
+  const began = performance.now()
+  const service = await start()
+  await service.ready()
+  startTimes.push(performance.now() - began)
+  return service
+}
+
+/** Waits until none of the processes runs, nor any other that belongs to the checkout. */
+async function untilGone(before: Process[], timeoutMs = 5000): Promise<void> {
   const left = () => [...survivors(before), ...processes().filter(({ command }) => command.includes(checkout))]
-  await until('no process left', 5000, () => left().length === 0).catch((error) => {
+  await until('no process left', timeoutMs, () => left().length === 0).catch((error) => {
     throw new Error(
       `${error.message}\n${left()
         .map(({ pid, command }) => `${pid} ${command}`)
@@ -36,8 +47,7 @@ const server = /orders-api\/src\/server\.ts/
 const postgres = /bin\/postgres -D/
 
 t.test('a first start prepares a database, serves, and Ctrl-C leaves nothing', async (t) => {
-  const service = await start()
-  await service.ready()
+  const service = await startReady()
   t.match(service.output, /Preparing a database in \.data\//)
   t.ok(existsSync(join(checkout, '.data/postgres/PG_VERSION')))
   const family = service.family()
@@ -47,17 +57,15 @@ t.test('a first start prepares a database, serves, and Ctrl-C leaves nothing', a
   t.equal(service.readyLines(), 1)
 })
 
-t.test('a later start is quick, and changed sources restart the server', async (t) => {
-  const began = performance.now()
-  const service = await start()
-  await service.ready()
-  t.ok(performance.now() - began < 3000, `second start took ${Math.round(performance.now() - began)} ms`)
+t.test('changed sources restart the server', async (t) => {
+  const service = await startReady()
   t.notMatch(service.output, /Preparing/)
   const first = service.process(server)
   const database = service.process(postgres)
 
   const api = join(checkout, 'apps/orders-api/src/server.ts')
   const sound = readFileSync(api, 'utf8')
+  t.teardown(() => writeFileSync(api, sound))
   // Editors save by renaming: the second save must be seen as well as the first.
   for (const count of [2, 3]) {
     writeFileSync(`${api}.tmp`, `${sound}\n`)
@@ -72,14 +80,14 @@ t.test('a later start is quick, and changed sources restart the server', async (
 
   t.comment('a change that cannot run waits for the next one')
   writeFileSync(api, 'this is not a program')
-  await until('told', 5000, () => /the next change starts it again/.test(service.output))
+  await until('told', 30_000, () => /the next change starts it again/.test(service.output))
   writeFileSync(api, sound)
   await service.ready(5)
 
   t.comment('a killed database is started again')
   process.kill(database.pid, 'SIGKILL')
-  await until('told', 5000, () => /PostgreSQL ended unexpectedly/.test(service.output))
-  await until('a new one', 10_000, () =>
+  await until('told', 30_000, () => /PostgreSQL ended unexpectedly/.test(service.output))
+  await until('a new one', 30_000, () =>
     service.family().some(({ pid, command }) => postgres.test(command) && pid !== database.pid),
   )
 
@@ -96,8 +104,7 @@ const killed: [string, (service: Service) => number][] = [
 ]
 for (const [name, find] of killed) {
   t.test(`kill -9 of ${name} leaves no process and the next start works`, async (t) => {
-    const service = await start()
-    await service.ready()
+    const service = await startReady()
     const family = service.family()
     t.ok(family.some(({ command }) => postgres.test(command)))
     process.kill(find(service), 'SIGKILL')
@@ -113,6 +120,12 @@ for (const [name, find] of killed) {
   })
 }
 
+t.test('a later start answers within 3 s', async (t) => {
+  // The quickest of them: a busy machine slows some, a slow program all.
+  const quickest = Math.round(Math.min(...startTimes.slice(1)))
+  t.ok(quickest < 3000, `the quickest start took ${quickest} ms`)
+})
+
 t.test('a first start that fails ends with the sentence of the server', async (t) => {
   const service = await start()
   const squatter = createServer().listen(service.port)
@@ -126,8 +139,23 @@ t.test('a first start that fails ends with the sentence of the server', async (t
   )
 })
 
+t.test('with DATABASE_URL no database is started', async (t) => {
+  const log = join(checkout, '.data/postgres/postgres.log')
+  const before = readFileSync(log, 'utf8')
+  const service = await start({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', DATABASE_WAIT_MS: '0' })
+  t.not(await service.exited, 0)
+  t.match(service.output, /database/)
+  t.equal(readFileSync(log, 'utf8'), before)
+})
+
 t.test('--help reaches the server and starts no database', async (t) => {
   const service = await start({}, ['--', '--', '--help'])
   t.equal(await service.exited, 0)
   t.match(service.output, /DATABASE_URL/)
+})
+
+t.test('control: a process that is left behind is seen', async (t) => {
+  const stray = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', checkout], { stdio: 'ignore' })
+  t.teardown(() => stray.kill('SIGKILL'))
+  await t.rejects(untilGone([], 300), { message: new RegExp(`${stray.pid} .*${checkout}`) })
 })

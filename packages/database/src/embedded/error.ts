@@ -8,6 +8,8 @@ const remedies: Record<string, (folder: string) => string> = {
   EACCES: (folder) => `${folder} cannot be written: give this user the right to it, or start as the user who owns it.`,
   EPERM: (folder) => `${folder} cannot be written: give this user the right to it, or start as the user who owns it.`,
   EROFS: (folder) => `${folder} is on a read-only disk: use a folder that can be written, or set DATABASE_URL.`,
+  // mkdir with `recursive` tells a read-only disk so.
+  ENOENT: (folder) => `${folder} cannot be made: use a folder that can be written, or set DATABASE_URL.`,
   ENOTDIR: (folder) => `A file is in the way of the folder ${folder}: move it and start again.`,
 }
 
