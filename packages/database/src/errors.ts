@@ -21,8 +21,9 @@ const socketFaults = new Set([
 // pg reports these by message only.
 const driverFaults =
   /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (was closed|has encountered))/
-// 08 connection, 53 resources, 57P admin shutdown or crash, 25006 a former primary, 25P03 and 57014 a time limit.
-const serverFaults = /^(08...|53...|57P..|57014|25006|25P03)$/
+// 08 connection, 53 resources, 57P admin shutdown or crash, 25006 a former primary, 25P03 and 57014 a time limit, 55P03 a
+// lock that did not come free in time, 40001 and 40P01 a conflict with others.
+const serverFaults = /^(08...|53...|57P..|57014|25006|25P03|55P03|40001|40P01)$/
 
 /** True if the database could not be asked, or was cut off: repeating the same request later is right. */
 export function isUnavailable(error: unknown): boolean {

@@ -172,10 +172,21 @@ t.test('times come as text in microseconds, counts as numbers', async (t) => {
 
 t.test('only what may work later counts as unavailable', async (t) => {
   const withCode = (code: string) => Object.assign(new Error('x'), { code })
-  for (const code of ['ECONNREFUSED', '08006', '53300', '57P01', '57014', '25006', '25P03']) {
+  for (const code of [
+    'ECONNREFUSED',
+    '08006',
+    '53300',
+    '57P01',
+    '57014',
+    '25006',
+    '25P03',
+    '55P03',
+    '40001',
+    '40P01',
+  ]) {
     t.ok(isUnavailable(withCode(code)), code)
   }
-  for (const code of ['23505', '23514', '42501', '40001', '42P01', 'ERR_INVALID_URL'])
+  for (const code of ['23505', '23514', '42501', '42P01', 'ERR_INVALID_URL'])
     t.notOk(isUnavailable(withCode(code)), code)
   t.ok(isUnavailable(new AggregateError([withCode('ECONNREFUSED'), withCode('ECONNREFUSED')])))
   t.notOk(isUnavailable(new AggregateError([withCode('ECONNREFUSED'), new Error('other')])))
