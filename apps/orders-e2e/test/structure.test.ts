@@ -51,6 +51,7 @@ t.test('what is allowed passes', async (t) => {
     'apps/orders-api/src/plugins/database.ts': `import postgres from '@fastify/postgres'\nexport const query = app.pg.pool.query`,
     'apps/orders-api/src/ui/views/page.eta': `<%= it.name %> <%~ include('./head', it) %> <%~ it.body %>`,
     'packages/orders/src/a.ts': `import { b } from './b.ts'\nexport * from '@orders/database'`,
+    'apps/orders-e2e/test/a.test.ts': `import { createCluster } from '@orders/database/testing'`,
     'packages/orders/test/a.test.ts': `import t from 'tap'\nimport { a } from '../src/a.ts'\nimport d from '@orders/database/testing'`,
   })
   t.strictSame(found, [])
@@ -77,6 +78,14 @@ const violations: Record<string, [files: Record<string, string>, expected: RegEx
   ],
   'an app that imports an app': [
     { 'apps/orders-e2e/src/a.ts': `import '@orders/orders-api'` },
+    /^direction apps\/orders-e2e\/src\/a\.ts:1 /,
+  ],
+  'more than the fixtures in a test of the whole': [
+    { 'apps/orders-e2e/test/a.test.ts': `import { migrateToLatest } from '@orders/database'` },
+    /^direction apps\/orders-e2e\/test\/a\.test\.ts:1 /,
+  ],
+  'fixtures in a source of the whole': [
+    { 'apps/orders-e2e/src/a.ts': `import { createCluster } from '@orders/database/testing'` },
     /^direction apps\/orders-e2e\/src\/a\.ts:1 /,
   ],
   'a dependency against the direction': [

@@ -13,6 +13,9 @@ const mayImport: Record<string, string[]> = {
   'role:check': ['role:contract'],
 }
 
+/** Whose fixtures (`./testing`) the tests of a project may use besides: they start what the tests then break. */
+const mayTestWith: Record<string, string[]> = { 'role:check': ['role:storage'] }
+
 type Use = { project: Project; file: File; import: Import; where: string }
 
 /** Every way in which an import or a dependency breaks the layout. */
@@ -43,10 +46,18 @@ function hasRole({ tags }: Project): boolean {
 
 function dependencyDirections(workspace: Workspace, project: Project): Violation[] {
   const { dependencies, optionalDependencies, devDependencies } = project
-  return [...dependencies, ...optionalDependencies, ...devDependencies].flatMap((name) => {
-    const target = workspace.projects.find(({ packageName }) => packageName === name)
-    return target === undefined ? [] : direction(project, target, `${project.folder}/package.json`)
-  })
+  const where = `${project.folder}/package.json`
+  const targets = (names: string[]) => workspace.projects.filter(({ packageName }) => names.includes(packageName))
+  return [
+    ...targets([...dependencies, ...optionalDependencies]).flatMap((target) => direction(project, target, where)),
+    ...targets(devDependencies)
+      .filter((target) => !testsWith(project, target))
+      .flatMap((target) => direction(project, target, where)),
+  ]
+}
+
+function testsWith(from: Project, to: Project): boolean {
+  return from.tags.some((tag) => mayTestWith[tag]?.some((role) => to.tags.includes(role)))
 }
 
 function direction(from: Project, to: Project, where: string): Violation[] {
@@ -76,9 +87,10 @@ function byName(workspace: Workspace, use: Use): Violation[] {
   const target = workspace.projects.find(({ packageName }) => packageName === name)
   const found: Violation[] = []
   if (target !== undefined) {
-    const wrongWay = direction(project, target, where)
-    if (wrongWay.length > 0) return wrongWay
     const entry = `.${specifier.slice(name.length)}`
+    const fixture = entry === './testing' && !shipped(file) && testsWith(project, target)
+    const wrongWay = fixture ? [] : direction(project, target, where)
+    if (wrongWay.length > 0) return wrongWay
     if (!target.exports.includes(entry)) {
       found.push({
         rule: 'exports',

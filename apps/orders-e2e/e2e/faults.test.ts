@@ -1,0 +1,218 @@
+import { createCluster, createScratchDatabase } from '@orders/database/testing'
+import { Client } from 'pg'
+import t, { type Test } from 'tap'
+import { check } from '../src/faults/checker.ts'
+import { place, send } from '../src/faults/http.ts'
+import type { Journal } from '../src/faults/journal.ts'
+import { type Load, startLoad } from '../src/faults/load.ts'
+import { startReadinessProxy } from '../src/faults/readiness-proxy.ts'
+import { type Service, startService } from '../src/faults/service-process.ts'
+import { supervise } from '../src/faults/supervisor.ts'
+
+const databaseKills = 10
+const apiKills = 10
+const rollouts = 5
+const ordersBetweenFaults = 150
+const none = { lost: 0, duplicates: 0, incomplete: 0, contradicted: 0, stray: 0 }
+t.setTimeout(600_000)
+const table: Record<string, number>[] = []
+
+async function start(t: Test, settings: Record<string, string>): Promise<Service & { url: string }> {
+  const service = startService(settings)
+  t.teardown(async () => {
+    service.kill('SIGKILL')
+    await service.exited
+  })
+  return { ...service, url: await service.ready() }
+}
+
+async function admin(t: Test, url: string): Promise<Client> {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => {})
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+async function report(name: string, load: Load, url: string, faults: number) {
+  await load.stop()
+  const { journal } = load
+  const verdict = await check(url, journal.entries)
+  const { acknowledged, ...found } = verdict
+  const outage = Math.round(journal.longestOutage)
+  table.push({ [name]: faults, acknowledged, retried: journal.failures.length, ...found, 'longest outage ms': outage })
+  return { journal, acknowledged, found }
+}
+
+t.teardown(() => {
+  for (const row of table)
+    t.comment(
+      Object.entries(row)
+        .map(([name, value]) => `${name} ${value}`)
+        .join(', '),
+    )
+})
+
+t.test('kill -9 of PostgreSQL under load loses nothing, and the API outlives it', async (t) => {
+  const cluster = await createCluster(t)
+  const service = await start(t, { DATABASE_URL: cluster.url })
+  const load = startLoad(service.url)
+  for (let kills = 0; kills < databaseKills; kills++) {
+    await load.acknowledgedMore(ordersBetweenFaults)
+    await cluster.kill()
+    const refused = await place(service.url, `outage-${kills}-0123456789`, { amount: 1 })
+    t.equal(refused.status, 503)
+    t.match(refused.headers, { 'content-type': /^application\/problem\+json/, 'retry-after': /^[1-9]\d*$/ })
+    t.match(JSON.parse(refused.body), { error: 'DATABASE_UNAVAILABLE', status: 503 })
+    t.equal((await send(`${service.url}/readyz`)).status, 200, 'stays ready, so that callers get that answer')
+    await cluster.restart()
+  }
+  await load.acknowledgedMore(ordersBetweenFaults)
+  const { journal, acknowledged, found } = await report('kills of PostgreSQL', load, cluster.url, databaseKills)
+  t.ok(acknowledged > databaseKills * ordersBetweenFaults)
+  t.strictSame(found, none)
+  t.same(
+    Object.keys(failuresByKind(journal)).filter(
+      (kind) => !/^(503 DATABASE_UNAVAILABLE|409 IDEMPOTENCY_IN_FLIGHT)$/.test(kind),
+    ),
+    [],
+  )
+  const health = await send(`${service.url}/livez`)
+  t.equal(health.status, 200, 'the process that was started first still serves')
+})
+
+t.test('kill -9 of the API under load loses nothing', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const first = startService({ DATABASE_URL: url })
+  const address = await first.ready()
+  first.kill('SIGKILL')
+  await first.exited
+  const supervisor = await supervise(() => startService({ DATABASE_URL: url, PORT: new URL(address).port }))
+  t.teardown(supervisor.stop)
+  const load = startLoad(address)
+  for (let kills = 0; kills < apiKills; kills++) {
+    await load.acknowledgedMore(ordersBetweenFaults)
+    await supervisor.kill()
+  }
+  await load.acknowledgedMore(ordersBetweenFaults)
+  const { acknowledged, found, journal } = await report('kills of the API', load, url, apiKills)
+  t.ok(acknowledged > apiKills * ordersBetweenFaults)
+  t.ok(journal.failures.length > 0, 'the kills hit requests')
+  t.strictSame(found, none)
+})
+
+t.test('rolling restarts behind a proxy fail no request', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const settings = { DATABASE_URL: url, DRAIN_DELAY_MS: '1500' }
+  const running = new Map<string, Service>()
+  for (const service of [await start(t, settings), await start(t, settings)]) running.set(service.url, service)
+  const backends = [...running.keys()]
+  const proxy = await startReadinessProxy(backends)
+  t.teardown(proxy.close)
+  for (const backend of backends) await proxy.until(backend, true)
+  const load = startLoad(proxy.url)
+  for (let rollout = 0; rollout < rollouts; rollout++) {
+    for (const backend of backends) {
+      await load.acknowledgedMore(ordersBetweenFaults)
+      const old = running.get(backend)
+      old?.kill('SIGTERM')
+      await proxy.until(backend, false)
+      t.strictSame(await old?.exited, { code: 0, signal: null })
+      running.set(backend, await start(t, { ...settings, PORT: new URL(backend).port }))
+      await proxy.until(backend, true)
+    }
+  }
+  await load.acknowledgedMore(ordersBetweenFaults)
+  const { found, journal } = await report('rolling restarts', load, url, rollouts * backends.length)
+  t.strictSame(failuresByKind(journal), {}, 'no client saw a failure')
+  t.strictSame(found, none)
+})
+
+t.test('the proxy shows what a restart without a drain loses', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const settings = { DATABASE_URL: url }
+  const services = [await start(t, settings), await start(t, settings)]
+  const proxy = await startReadinessProxy(services.map((service) => service.url))
+  t.teardown(proxy.close)
+  for (const service of services) await proxy.until(service.url, true)
+  const load = startLoad(proxy.url)
+  await load.acknowledgedMore(ordersBetweenFaults)
+  services[0]?.kill('SIGKILL')
+  await load.acknowledgedMore(ordersBetweenFaults)
+  await load.stop()
+  t.ok(load.journal.failures.length > 0)
+})
+
+t.test('the checker sees orders that a crash undid', async (t) => {
+  const cluster = await createCluster(t)
+  const service = await start(t, { DATABASE_URL: cluster.url })
+  const client = await admin(t, cluster.url)
+  // Only now: the service refuses to start on such a database.
+  await client.query('ALTER DATABASE orders SET synchronous_commit = off')
+  await client.query("ALTER SYSTEM SET wal_writer_delay = '10s'")
+  await client.query("ALTER SYSTEM SET wal_writer_flush_after = '1GB'")
+  await client.query('SELECT pg_reload_conf()')
+  await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'orders'")
+  const load = startLoad(service.url)
+  let lost = 0
+  for (let round = 0; round < 5 && lost === 0; round++) {
+    await load.acknowledgedMore(ordersBetweenFaults)
+    await cluster.kill()
+    await cluster.restart()
+    const { entries } = load.journal
+    lost = (
+      await check(
+        cluster.url,
+        entries.filter(({ answer }) => answer),
+      )
+    ).lost
+  }
+  await load.stop()
+  t.ok(lost > 0, `${lost} lost`)
+})
+
+t.test('the checker sees orders that were placed twice', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const service = await start(t, { DATABASE_URL: url })
+  const client = await admin(t, url)
+  await client.query('ALTER TABLE idempotency_records DROP CONSTRAINT idempotency_records_pkey')
+  const load = startLoad(service.url)
+  await load.acknowledgedMore(ordersBetweenFaults)
+  await load.stop()
+  const verdict = await check(url, load.journal.entries)
+  t.ok(verdict.duplicates > 0, `${verdict.duplicates} duplicates`)
+  t.ok(verdict.contradicted > 0, 'a repeated key was answered with another order')
+})
+
+t.test('the checker sees what is missing from an order', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const service = await start(t, { DATABASE_URL: url })
+  const load = startLoad(service.url)
+  await load.acknowledgedMore(ordersBetweenFaults)
+  await load.stop()
+  const { entries } = load.journal
+  t.match(await check(url, entries), none)
+  const ids = entries.map(({ answer }) => JSON.parse(answer?.body ?? '{}').id)
+  const client = await admin(t, url)
+  await client.query('DELETE FROM order_events WHERE order_id = $1', [ids[0]])
+  await client.query('DELETE FROM outbox WHERE order_id = $1', [ids[1]])
+  await client.query('DELETE FROM idempotency_records WHERE key = $1', [entries[2]?.key])
+  await client.query('INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM orders WHERE id = $1', [
+    ids[3],
+  ])
+  t.match(await check(url, entries), { ...none, incomplete: 4 })
+  await client.query('UPDATE orders SET amount = amount + 1 WHERE id = $1', [ids[4]])
+  t.match(await check(url, entries), { ...none, incomplete: 4, lost: 1 })
+  await client.query('DELETE FROM orders WHERE id = $1', [ids[5]])
+  t.match(await check(url, entries), { ...none, incomplete: 4, lost: 2, stray: 3 })
+})
+
+/** How often each status, with its code, or each error of the connection came. */
+function failuresByKind({ failures }: Journal): Record<string, number> {
+  const kinds: Record<string, number> = {}
+  for (const { answer, error } of failures) {
+    const kind = answer ? `${answer.status} ${/"error":"(\w+)"/.exec(answer.body)?.[1] ?? answer.body}` : String(error)
+    kinds[kind] = (kinds[kind] ?? 0) + 1
+  }
+  return kinds
+}

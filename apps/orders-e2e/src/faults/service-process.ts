@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+
+const program = join(import.meta.dirname, '../../../orders-api/src/server.ts')
+const startMs = 30_000
+
+export type Exit = { code: number | null; signal: NodeJS.Signals | null }
+
+export interface Service {
+  pid: number
+  /** Waits until it serves; its address. Rejects with what it wrote if it ended, or is not ready after 30 s. */
+  ready(): Promise<string>
+  exited: Promise<Exit>
+  kill(signal: NodeJS.Signals): void
+  output: { stdout: string; stderr: string }
+}
+
+/**
+ * Starts the service with these settings and none of this process's own environment, on a free port unless PORT is
+ * set. It ends with this process, through the channel between them.
+ */
+export function startService(settings: Record<string, string>): Service {
+  const child = spawn(process.execPath, [program], {
+    cwd: '/',
+    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  const output = { stdout: '', stderr: '' }
+  const started = Promise.withResolvers<string>()
+  started.promise.catch(() => {}) // whoever awaits ready() is told
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output.stdout += text
+    const [, url] = /^Orders is ready on (\S+)$/m.exec(output.stdout) ?? []
+    if (url) started.resolve(url)
+  })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    output.stderr += text
+  })
+  const late = setTimeout(() => started.reject(new Error(`not ready after ${startMs} ms: ${output.stderr}`)), startMs)
+  const exited = once(child, 'close').then(([code, signal]): Exit => {
+    started.reject(new Error(`ended with ${code ?? signal}: ${output.stderr || output.stdout}`))
+    clearTimeout(late)
+    return { code, signal }
+  })
+  return {
+    pid: child.pid ?? 0,
+    ready: () => started.promise.finally(() => clearTimeout(late)),
+    exited,
+    kill: (signal) => void child.kill(signal),
+    output,
+  }
+}
