@@ -19,14 +19,17 @@ export const migrationNamesIn = (folder: string): readonly string[] =>
 export const migrationNames = migrationNamesIn(migrationFolder)
 
 const lockNotAvailable = '55P03'
-const retryForMs = 60_000
 
 /**
  * Brings the schema of `url` up to this code, all in one transaction under an advisory lock, and returns the names of
  * the migrations that ran. A schema that is newer already (a later release migrated it) is left as it is.
  * Waits at most 500 ms for each lock, so that readers never queue behind it, and tries again for a minute.
+ * Throws DatabaseError, or what explainDatabaseError explains.
  */
-export async function migrateToLatest(url: string, folder = migrationFolder): Promise<string[]> {
+export async function migrateToLatest(
+  url: string,
+  { folder = migrationFolder, retryForMs = 60_000 } = {},
+): Promise<string[]> {
   const pool = new pg.Pool({
     connectionString: url,
     max: 1,
@@ -45,13 +48,20 @@ export async function migrateToLatest(url: string, folder = migrationFolder): Pr
       const provider = new FileMigrationProvider({ fs, path, migrationFolder: folder })
       const { error, results } = await new Migrator({ db, provider }).migrateToLatest()
       if (!error) return (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName)
-      if (pgErrorCode(error) !== lockNotAvailable || Date.now() > giveUpAt) throw error
+      if (pgErrorCode(error) !== lockNotAvailable) throw error
+      if (Date.now() > giveUpAt) throw stillLocked(error)
       await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
     }
   } finally {
     await db.destroy()
   }
 }
+
+const stillLocked = (cause: unknown) =>
+  new DatabaseError(
+    'Other transactions hold what a migration must change: end the long ones (see pg_stat_activity) and migrate again.',
+    { cause },
+  )
 
 async function assertSupported(db: Kysely<{ kysely_migration: { name: string } }>): Promise<void> {
   const { rows } = await sql<{ server_version_num: string }>`SHOW server_version_num`.execute(db)

@@ -26,7 +26,7 @@ function plant(t: Test, later: Record<string, string>): string {
 
 function migrateInChild(url: string, folder: string): ChildProcess {
   const code = `import { migrateToLatest } from '${join(import.meta.dirname, '../src/migrate.ts')}'
-    console.log(JSON.stringify(await migrateToLatest(process.argv[1], process.argv[2])))`
+    console.log(JSON.stringify(await migrateToLatest(process.argv[1], { folder: process.argv[2] })))`
   return spawn(process.execPath, ['--input-type=module', '-e', code, url, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -78,7 +78,7 @@ t.test('a killed migration leaves the old schema, and the next run completes it'
 
   // The backend of the dead process still holds its locks: PostgreSQL ends it within client_connection_check_interval.
   await session.query('DROP TABLE gate')
-  const ran = migrateToLatest(url, folder)
+  const ran = migrateToLatest(url, { folder })
   t.strictSame(await ran, ['0002-first', '0003-slow'])
   t.strictSame(await rowsOf(session, columnsOfOrders), [{ name: 'planted_first' }, { name: 'planted_slow' }])
 })
@@ -89,7 +89,7 @@ t.test('a migration that fails changes nothing, and says why', async (t) => {
     '0002-good': 'ALTER TABLE orders ADD COLUMN planted text',
     '0003-bad': 'ALTER TABLE no_such_table ADD COLUMN planted text',
   })
-  await t.rejects(migrateToLatest(url, folder), { code: '42P01' })
+  await t.rejects(migrateToLatest(url, { folder }), { code: '42P01' })
   const session = await connect(t, url)
   t.strictSame(await rowsOf(session, columnsOfOrders), [])
   t.strictSame(
@@ -124,7 +124,7 @@ t.test('a migration that waits for a long reader holds up the others for half a 
   const folder = plant(t, { '0002-column': 'ALTER TABLE orders ADD COLUMN planted text' })
   let ran: string[] = []
   const longest = await longestRead(t, url, async () => {
-    ran = await migrateToLatest(url, folder)
+    ran = await migrateToLatest(url, { folder })
   })
   t.strictSame(ran, ['0002-column'], 'it completes once the reader is gone')
   t.ok(longest > 200, `readers did queue behind it: ${longest} ms`)
@@ -135,6 +135,19 @@ t.test('a migration that waits for a long reader holds up the others for half a 
   const session = await connect(t, bare.url)
   const control = await longestRead(t, bare.url, () => session.query('ALTER TABLE orders ADD COLUMN planted text'))
   t.ok(control > 1800, `without lock_timeout they wait for the reader: ${control} ms`)
+})
+
+t.test('a migration that never gets its lock gives up in a sentence', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const folder = plant(t, { '0002-column': 'ALTER TABLE orders ADD COLUMN planted text' })
+  const reader = await connect(t, url)
+  await reader.query('BEGIN; SELECT count(*) FROM orders')
+  await t.rejects(migrateToLatest(url, { folder, retryForMs: 100 }), {
+    name: 'DatabaseError',
+    message: /^Other transactions hold what a migration must change: end the long ones/,
+  })
+  await reader.query('COMMIT')
+  t.strictSame(await migrateToLatest(url, { folder }), ['0002-column'])
 })
 
 t.test('a newer schema is left as it is', async (t) => {
