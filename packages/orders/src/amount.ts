@@ -13,8 +13,8 @@ export function amountText(amount: number, currency: string): string {
   if (!(amount > 0)) throw invalid('The amount must be greater than 0.')
   const text = String(amount)
   const [whole = '', fraction = ''] = text.split('.')
-  // Beyond these sizes a number's text is in exponents.
-  if (text.includes('e') || digits(whole) + fraction.length > maxDigits) {
+  // Beyond these sizes a number's text is in exponents; a JSON number of 400 digits is read as Infinity.
+  if (!Number.isFinite(amount) || text.includes('e') || digits(whole) + fraction.length > maxDigits) {
     throw invalid(`The amount may have at most ${maxDigits} digits.`)
   }
   if (fraction.length > decimals) {

@@ -1,0 +1,412 @@
+/* IMPORTANT
+ * This snapshot file is auto-generated, but designed for humans.
+ * It should be checked into source control and tracked carefully.
+ * Re-generate by setting TAP_SNAPSHOT=1 and running tests.
+ * Make sure to inspect the output below.  Do not ignore changes!
+ */
+'use strict'
+exports[`test/sql.test.ts > TAP > completeClaims > completeClaims 1`] = `
+WITH given_up AS (
+        DELETE FROM idempotency_records r USING unnest($6::text[], $7::text[], $8::text[]) AS c (route, principal, key)
+        WHERE r.org_id = $1 AND r.route = c.route AND r.principal = c.principal AND r.key = c.key AND r.answer IS NULL)
+      UPDATE idempotency_records r SET answer = c.answer
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) AS c (route, principal, key, answer)
+      WHERE r.org_id = $1 AND r.route = c.route AND r.principal = c.principal AND r.key = c.key AND r.answer IS NULL
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ [
+  "POST /orders"
+ ],
+ [
+  "someone"
+ ],
+ [
+  "key-of-a-request"
+ ],
+ [
+  "{\\"status\\":201,\\"headers\\":{},\\"body\\":\\"{}\\"}"
+ ],
+ [
+  "POST /orders"
+ ],
+ [
+  "someone"
+ ],
+ [
+  "key-of-a-request"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > insertAnsweredClaim > insertAnsweredClaim 1`] = `
+INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint, answer)
+      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING key
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "POST /orders",
+ "someone",
+ "key-of-a-request",
+ {
+  "type": "Buffer",
+  "data": [
+   107,
+   134,
+   178,
+   115,
+   255,
+   52,
+   252,
+   225,
+   157,
+   107,
+   128,
+   78,
+   255,
+   90,
+   63,
+   87,
+   71,
+   173,
+   164,
+   234,
+   162,
+   47,
+   29,
+   73,
+   192,
+   30,
+   82,
+   221,
+   183,
+   135,
+   91,
+   75
+  ]
+ },
+ "{\\"status\\":201,\\"headers\\":{},\\"body\\":\\"{}\\"}"
+]
+`
+
+exports[`test/sql.test.ts > TAP > lockOrder > lockOrder 1`] = `
+select "id", "org_id", "project_id", "amount", "currency", "status", "description", "metadata", "created_at", "updated_at", "version" from "orders" where "org_id" = $1 and "id" = $2 for update
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "a"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > placeClaimedOrders > placeClaimedOrders 1`] = `
+WITH claimed AS (
+        INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint)
+        SELECT $1::uuid, route, principal, key, fingerprint
+        FROM unnest($7::text[], $8::text[], $9::text[], $10::bytea[]) AS claim (route, principal, key, fingerprint)
+        WHERE key IS NOT NULL ORDER BY route, principal, key
+        ON CONFLICT DO NOTHING RETURNING route, principal, key
+      ), placed AS (
+        INSERT INTO orders (org_id, id, amount, currency, description, metadata)
+        SELECT $1::uuid, id, amount, currency, description, metadata
+        FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[], $9::text[])
+          AS input (id, amount, currency, description, metadata, route, principal, key)
+        WHERE key IS NULL OR (route, principal, key) IN (SELECT route, principal, key FROM claimed)
+        ORDER BY id ON CONFLICT DO NOTHING RETURNING *
+      ), 
+  clock AS (
+    SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time
+  ), event AS (
+    INSERT INTO order_events (org_id, order_id, sequence, type, data)
+    SELECT org_id, id, 1, 'orders.order.placed.v1', format(
+      '{"id":%s,"org_id":"%s","project_id":null,"amount":%s,"currency":%s,"status":"placed","description":%s,' ||
+      '"metadata":%s,"created_at":"%s","updated_at":"%s","version":1}',
+      to_json(id), org_id, amount, to_json(currency), coalesce(to_json(description)::text, 'null'), metadata,
+      (SELECT time FROM clock), (SELECT time FROM clock))::json
+    FROM placed
+  ), message AS (
+    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
+  )
+  SELECT id, created_at FROM placed
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ [
+  "a",
+  "b"
+ ],
+ [
+  "1.50",
+  "1.50"
+ ],
+ [
+  "EUR",
+  "EUR"
+ ],
+ [
+  null,
+  null
+ ],
+ [
+  "{}",
+  "{}"
+ ],
+ [
+  "POST /orders",
+  null
+ ],
+ [
+  "someone",
+  null
+ ],
+ [
+  "key-of-a-request",
+  null
+ ],
+ [
+  {
+   "type": "Buffer",
+   "data": [
+    107,
+    134,
+    178,
+    115,
+    255,
+    52,
+    252,
+    225,
+    157,
+    107,
+    128,
+    78,
+    255,
+    90,
+    63,
+    87,
+    71,
+    173,
+    164,
+    234,
+    162,
+    47,
+    29,
+    73,
+    192,
+    30,
+    82,
+    221,
+    183,
+    135,
+    91,
+    75
+   ]
+  },
+  null
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > placeOrders > placeOrders 1`] = `
+WITH placed AS (
+  INSERT INTO orders (org_id, id, amount, currency, description, metadata)
+  SELECT $1::uuid, id, amount, currency, description, metadata
+  FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[])
+      AS input (id, amount, currency, description, metadata)
+      ON CONFLICT DO NOTHING RETURNING *), 
+  clock AS (
+    SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time
+  ), event AS (
+    INSERT INTO order_events (org_id, order_id, sequence, type, data)
+    SELECT org_id, id, 1, 'orders.order.placed.v1', format(
+      '{"id":%s,"org_id":"%s","project_id":null,"amount":%s,"currency":%s,"status":"placed","description":%s,' ||
+      '"metadata":%s,"created_at":"%s","updated_at":"%s","version":1}',
+      to_json(id), org_id, amount, to_json(currency), coalesce(to_json(description)::text, 'null'), metadata,
+      (SELECT time FROM clock), (SELECT time FROM clock))::json
+    FROM placed
+  ), message AS (
+    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
+  )
+  SELECT id, created_at FROM placed
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ [
+  "a"
+ ],
+ [
+  "1.50"
+ ],
+ [
+  "EUR"
+ ],
+ [
+  null
+ ],
+ [
+  "{}"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
+
+    WITH event AS (
+      INSERT INTO order_events (org_id, order_id, sequence, type, data)
+      VALUES ($1, $2, $3, $4, $5))
+    INSERT INTO outbox (org_id, order_id, sequence) VALUES ($6, $7, $8)
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "a",
+  1,
+  "orders.order.placed.v1",
+  "{\\"id\\":\\"a\\",\\"org_id\\":\\"00000000-0000-7000-8000-000000000000\\",\\"project_id\\":null,\\"amount\\":1.5,\\"currency\\":\\"EUR\\",\\"status\\":\\"placed\\",\\"description\\":null,\\"metadata\\":{},\\"created_at\\":\\"2026-01-01T00:00:00.000Z\\",\\"updated_at\\":\\"2026-01-01T00:00:00.000Z\\",\\"version\\":1}",
+  "00000000-0000-7000-8000-000000000000",
+  "a",
+  1
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectConflicts > selectConflicts 1`] = `
+SELECT r.fingerprint, r.answer, e.data AS placed, o.id, o.org_id, o.project_id, o.amount, o.currency, o.status, o.description, o.metadata, o.created_at, o.updated_at, o.version
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
+        AS n (id, route, principal, key, position)
+      LEFT JOIN LATERAL (SELECT * FROM idempotency_records r
+        WHERE r.org_id = $1 AND r.route = n.route AND r.principal = n.principal AND r.key = n.key LIMIT 1) r ON true
+      LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
+      LEFT JOIN LATERAL (SELECT data FROM order_events e
+        WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
+      ORDER BY n.position
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ [
+  "a",
+  "b"
+ ],
+ [
+  "POST /orders",
+  null
+ ],
+ [
+  "someone",
+  null
+ ],
+ [
+  "key-of-a-request",
+  null
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectEvents > selectEvents 1`] = `
+SELECT order_id || '.' || sequence AS id, type, order_id, sequence, occurred_at, data FROM order_events
+      WHERE org_id = $1 AND order_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "a",
+ 0,
+ 200
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectOrders > selectOrders 1`] = `
+SELECT id, org_id, project_id, amount, currency, status, description, metadata, created_at, updated_at, version FROM orders WHERE org_id = $1 AND id = ANY($2)
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ [
+  "a",
+  "b"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectPage > selectPage 1`] = `
+select "id", "org_id", "project_id", "amount", "currency", "status", "description", "metadata", "created_at", "updated_at", "version" from "orders" where "org_id" = $1 order by "created_at" desc, "id" desc limit $2
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ 51
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectPage with everything > selectPage with everything 1`] = `
+select "id", "org_id", "project_id", "amount", "currency", "status", "description", "metadata", "created_at", "updated_at", "version" from "orders" where "org_id" = $1 and "status" = $2 and "currency" = $3 and "project_id" = $4 and "created_at" >= $5 and "created_at" < $6 and "amount" >= $7 and "amount" <= $8 and ("id" like $9 or "description" ilike $10) and (created_at, id) < ($11::timestamptz, $12) order by "created_at" desc, "id" desc limit $13
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "placed",
+ "EUR",
+ "00000000-0000-7000-8000-000000000000",
+ "2026-01-01 00:00:00.000001+00",
+ "2026-01-01 00:00:00.000001+00",
+ "1",
+ "2",
+ "50\\\\%\\\\_off\\\\\\\\%",
+ "%50\\\\%\\\\_off\\\\\\\\%",
+ "2026-01-01 00:00:00.000001+00",
+ "a",
+ 51
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectPlaced > selectPlaced 1`] = `
+SELECT e.data AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
+      LEFT JOIN LATERAL (SELECT data FROM order_events e
+        WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
+      ORDER BY n.position
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ [
+  "a",
+  "b"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectStats > selectStats 1`] = `
+SELECT (created_at AT TIME ZONE 'UTC')::date::text AS day, currency, status,
+        count(*) AS count, sum(amount)::text AS sum
+      FROM orders WHERE org_id = $1 AND created_at >= $2 AND created_at < $3
+      GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "2026-01-01 00:00:00.000001+00",
+ "2026-01-01 00:00:00.000001+00"
+]
+`
+
+exports[`test/sql.test.ts > TAP > updateOrder > updateOrder 1`] = `
+update "orders" set "status" = $1, "version" = "version" + $2, "updated_at" = now() where "org_id" = $3 and "id" = $4 returning "id", "org_id", "project_id", "amount", "currency", "status", "description", "metadata", "created_at", "updated_at", "version"
+
+[
+ [
+  "confirmed",
+  1,
+  "00000000-0000-7000-8000-000000000000",
+  "a"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > updateOrder with everything > updateOrder with everything 1`] = `
+update "orders" set "status" = $1, "description" = $2, "metadata" = $3, "version" = "version" + $4, "updated_at" = now() where "org_id" = $5 and "id" = $6 returning "id", "org_id", "project_id", "amount", "currency", "status", "description", "metadata", "created_at", "updated_at", "version"
+
+[
+ [
+  "x",
+  null,
+  "{}",
+  1,
+  "00000000-0000-7000-8000-000000000000",
+  "a"
+ ]
+]
+`

@@ -1,0 +1,136 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Statement, Tables } from '@orders/database'
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type Transaction,
+} from 'kysely'
+import t from 'tap'
+import * as events from '../src/event-repository.ts'
+import * as orderRows from '../src/order-repository.ts'
+import * as placements from '../src/placement-repository.ts'
+import { claimOf } from './service.ts'
+
+const org = '00000000-0000-7000-8000-000000000000'
+const at = '2026-01-01 00:00:00.000001+00'
+const row = { id: 'a', amount: '1.50', currency: 'EUR', description: null, metadata: '{}' }
+const kept = {
+  ...row,
+  org_id: org,
+  project_id: null,
+  status: 'placed',
+  metadata: {},
+  created_at: at,
+  updated_at: at,
+  version: 1,
+}
+const claim = claimOf('key-of-a-request', 1)
+const answer = { status: 201, headers: {}, body: '{}' }
+const filter = {
+  status: 'placed',
+  currency: 'EUR',
+  project_id: org,
+  created_from: at,
+  created_to: at,
+  amount_min: 1,
+  amount_max: 2,
+  q: '50%_off\\',
+} as const
+
+/** What a repository function sends when it runs by itself. */
+async function recorded(run: (trx: Transaction<Tables>) => Promise<unknown>): Promise<CompiledQuery[]> {
+  const sent: CompiledQuery[] = []
+  class Recorder extends DummyDriver {
+    override async acquireConnection(): Promise<DatabaseConnection> {
+      return {
+        executeQuery: async (query) => {
+          sent.push(query)
+          return { rows: [kept as never] }
+        },
+        streamQuery: async function* () {},
+      }
+    }
+  }
+  const db = new Kysely<Tables>({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => new Recorder(),
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+  })
+  await db.transaction().execute(run)
+  return sent
+}
+
+type Sent = Statement | CompiledQuery[]
+
+const functions: Record<string, () => Sent | Promise<Sent>> = {
+  placeOrders: () => placements.placeOrders(org, [row]),
+  placeClaimedOrders: () =>
+    placements.placeClaimedOrders(org, [
+      { ...row, claim },
+      { ...row, id: 'b', claim: undefined },
+    ]),
+  completeClaims: () => placements.completeClaims(org, [{ claim, answer }], [claim]),
+  insertAnsweredClaim: () => placements.insertAnsweredClaim(org, claim, answer),
+  selectConflicts: () =>
+    placements.selectConflicts(org, [
+      { id: 'a', claim },
+      { id: 'b', claim: undefined },
+    ]),
+  selectPlaced: () => placements.selectPlaced(org, ['a', 'b']),
+  selectOrders: () => orderRows.selectOrders(org, ['a', 'b']),
+  selectPage: () => orderRows.selectPage(org, {}, 50),
+  'selectPage with everything': () => orderRows.selectPage(org, filter, 50, { created_at: at, id: 'a' }),
+  selectStats: () => orderRows.selectStats(org, at, at),
+  lockOrder: () => recorded((trx) => orderRows.lockOrder(trx, org, 'a')),
+  updateOrder: () => recorded((trx) => orderRows.updateOrder(trx, org, 'a', { status: 'confirmed' })),
+  'updateOrder with everything': () =>
+    recorded((trx) => orderRows.updateOrder(trx, org, 'a', { status: 'x', description: null, metadata: '{}' })),
+  recordEvent: () => recorded((trx) => events.recordEvent(trx, 'orders.order.placed.v1', kept)),
+  selectEvents: () => events.selectEvents(org, 'a', 0, 200),
+}
+
+const textOf = (sent: Sent) => (Array.isArray(sent) ? sent.map(({ sql }) => sql).join(';\n') : sent.text)
+const valuesOf = (sent: Sent) =>
+  JSON.stringify(Array.isArray(sent) ? sent.map((it) => it.parameters) : sent.values, null, 1)
+
+for (const [name, build] of Object.entries(functions)) {
+  t.test(name, async (t) => {
+    const sent = await build()
+    t.matchSnapshot(`${textOf(sent)}\n\n${valuesOf(sent)}`, name)
+    t.match(textOf(sent), /org_id/, 'it names the organisation, besides the policy')
+  })
+}
+
+t.test('no function of a repository is missing here', async (t) => {
+  const folder = join(import.meta.dirname, '../src')
+  const exported = readdirSync(folder)
+    .filter((file) => file.endsWith('-repository.ts'))
+    .flatMap((file) => [...readFileSync(join(folder, file), 'utf8').matchAll(/^export (?:async )?function (\w+)/gm)])
+    .map(([, name]) => name as string)
+  t.ok(exported.length > 10)
+  // `filtered` is a part of selectPage.
+  t.strictSame(
+    exported.filter((name) => !(name in functions)),
+    ['filtered'],
+  )
+})
+
+t.test('one name is one text', async (t) => {
+  const names = new Map<string, string>()
+  for (const build of Object.values(functions)) {
+    const sent = await build()
+    if (Array.isArray(sent)) continue
+    t.equal(names.get(sent.name) ?? sent.text, sent.text, sent.name)
+    names.set(sent.name, sent.text)
+    t.ok(sent.name.length < 64, 'PostgreSQL would cut a longer name')
+  }
+})
