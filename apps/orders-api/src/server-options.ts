@@ -61,7 +61,7 @@ const parserCodes: Record<string, ErrorCode> = {
 }
 
 /** Answers what is not a request at all, before there is a route or a reply. */
-export function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+export function refuseConnection(error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
@@ -69,10 +69,11 @@ export function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): 
   const code = parserCodes[error.code ?? ''] ?? 'BAD_REQUEST'
   const { status, title } = errorCatalogue[code]
   const requestId = requestIdOf({ headers: {} })
+  const toHead = error.rawPacket?.subarray(0, 5).toString() === 'HEAD '
   const body = JSON.stringify(problemOf({ code, message: `${title}.` }, '/', requestId))
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\n` +
       'Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n' +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${toHead ? '' : body}`,
   )
 }
