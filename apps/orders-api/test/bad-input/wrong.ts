@@ -1,0 +1,134 @@
+import fc from 'fast-check'
+import type { Schema } from './document.ts'
+
+/** A JSON object as text, part by part, so that it can hold what JSON.stringify never writes. */
+export type Members = [name: string, text: string][]
+
+export const render = (members: Members) =>
+  `{${members.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`
+
+const nest = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
+const manyKeys = `{${Array.from({ length: 90_000 }, (_, i) => `"k${i}":1`).join(',')}}`
+const badStrings = ['"\\u0000"', '"a\\u0001b"', '"\\ud800"', '"\\udfff\\ud83d"', '"\\u007f"', `"${'x'.repeat(2001)}"`]
+const badNumbers = [
+  '12345678901234567',
+  '0.30000000000000004',
+  '9007199254740993',
+  '1e21',
+  '1e400',
+  '1e-400',
+  '-0',
+  '-1',
+]
+const notJson = ['01', '+1', '.5', '1.', '0x10', 'NaN', 'Infinity', 'undefined', "'x'", '"\u0000"', '"\n"', '']
+
+/** Texts that are no value of the schema, above all those that a lenient reader turns into one. */
+export function wrongValues(schema: Schema): string[] {
+  const types = [schema.type].flat()
+  const coercible = {
+    number: ['"12"', 'true', 'false', '[5]', '"1e2"', '" 1"', '""', '{}', ...badNumbers],
+    string: ['12', 'true', '["a"]', '{}', '0', 'false', ...badStrings],
+    object: ['[]', '"x"', '1', 'true', '{"a":1}', '{"a":null}', '{"a":{"b":"c"}}', '{"a":["b"]}', '{"":"x"}'],
+  }[types[0] as string]
+  const empty = types.includes('null') ? [] : ['null']
+  const outside = schema.enum ? ['"eur"', '"XXX"', '"toString"', '""'] : []
+  const unmatched = schema.pattern ? ['""', '"-a"', '"a b"', '"../x"', `"${'a'.repeat(65)}"`, '"stats"'] : []
+  return [...(coercible ?? []), ...empty, ...outside, ...unmatched, ...notJson, nest(40)]
+}
+
+const unknown: Members = [
+  ['unknown', '1'],
+  ['Amount', '1'],
+  ['status', '"completed"'],
+  ['org_id', '"x"'],
+  ['version', '1'],
+  ['__proto__', '{"amount":1}'],
+  ['constructor', '{"prototype":{}}'],
+  ['prototype', '{}'],
+  ['', '1'],
+  ['deep', nest(5000)],
+  ['deep', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`],
+]
+
+/** The body made wrong in one way that nobody can mistake for another valid body. */
+export function wrongBody(schema: Schema, right: Members): fc.Arbitrary<string | Buffer> {
+  const properties = Object.entries<Schema>(schema.properties)
+  const text = render(right)
+  const replaced = fc
+    .constantFrom(
+      ...properties.flatMap(([name, property]) => wrongValues(property).map((value) => [name, value] as const)),
+    )
+    .map(([name, value]) => render([...right.filter(([other]) => other !== name), [name, value]]))
+  const added = fc.constantFrom(...unknown).map((member) => render([...right, member]))
+  const doubled = fc.constantFrom(...right).map((member) => render([...right, member]))
+  const cut = fc.nat(text.length - 1).map((length) => text.slice(0, length))
+  const spoiled = fc.nat(text.length - 1).map((at) => {
+    const bytes = Buffer.from(text)
+    return Buffer.concat([bytes.subarray(0, at), Buffer.from([0xff]), bytes.subarray(at)])
+  })
+  const missing = fc
+    .constantFrom(...((schema.required as string[] | undefined) ?? properties.map(([name]) => name)))
+    .map((name) => render(right.filter(([other]) => other !== name)))
+  const whole = fc.constantFrom(
+    'null',
+    '[]',
+    '1',
+    '"x"',
+    'true',
+    '',
+    ' ',
+    `[${text}]`,
+    `\ufeff${text}`,
+    `${text}${text}`,
+    `${text}x`,
+  )
+  const huge = fc.constantFrom(manyKeys, render([...right, ['x', `"${'y'.repeat(70_000)}"`]]), nest(5000))
+  return fc.oneof(
+    { arbitrary: replaced, weight: 12 },
+    { arbitrary: added, weight: 4 },
+    { arbitrary: doubled, weight: 2 },
+    { arbitrary: cut, weight: 2 },
+    { arbitrary: spoiled, weight: 2 },
+    ...(schema.required ? [{ arbitrary: missing, weight: 1 }] : []),
+    { arbitrary: whole, weight: 1 },
+    { arbitrary: huge, weight: 1 },
+  )
+}
+
+export const wrongContentTypes = [
+  'text/plain',
+  'application/jsonx',
+  'application/json, text/plain',
+  'application/json;charset=latin1',
+  'application/json; charset="utf-16"',
+  'application/x-www-form-urlencoded',
+  'multipart/form-data; boundary=x',
+  'application',
+  ';',
+]
+
+/** Percent-encodings, dots, slashes and sizes that are no id and no route. */
+export const oddPaths = [
+  ...['/%', '/%zz', '/orders/%', '/orders/%E0%A4%A', '/orders/%ff', '/orders/%00', '/orders/a%2Fb', '/orders/a%20b'],
+  ...['//', '//orders', '/orders//', '/./orders', '/orders/../orders', '/orders;a=b', '/Orders', '/orders.json', '*'],
+  ...[
+    '/orders/-x',
+    '/orders/.x',
+    '/orders/x/',
+    '/orders/x/y',
+    '/orders/x/confirm/',
+    '/orders/x/confirm/y',
+    '/__proto__',
+  ],
+  ...['/constructor', '/api', '/api/v1', '/api/v1/', '/api/v2/orders', '/orders/%F0%9F%92%A9', '/docs/static/../../x'],
+  ...[
+    '/docs/static/%2e%2e%2fx',
+    '/errors/nope',
+    '/errors/%00',
+    '/errors/__proto__',
+    '/health/',
+    '/metrics/x',
+    '/readyz%00',
+  ],
+  ...[65, 100, 101, 1000, 9000].map((length) => `/orders/${'a'.repeat(length)}`),
+]
