@@ -3,8 +3,8 @@ import { type Database, isUnavailable, pgErrorCode } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
-import { assertSameContent, byId, type Conflict, inFlight, isRowFault, toRow } from './place-order.ts'
-import { type NewOrderRow, placeOrders, selectConflicts } from './placement-repository.ts'
+import { assertSameContent, byId, inFlight, isRowFault, toRow } from './place-order.ts'
+import { type NewOrderRow, placeOrders, selectPlaced } from './placement-repository.ts'
 import { retryingConflicts } from './retry.ts'
 
 /** An order with the line it stands on (where it begins), or why that line holds none. */
@@ -20,8 +20,8 @@ export type ImportProgress = {
   refused_count: number
 }
 
-type Placed = 'placed' | 'existing'
-type Outcome = Placed | OrdersError
+type Outcome = 'placed' | 'existing' | OrdersError
+type PlacedBefore = { placed: Record<string, unknown> | null }
 type Result = { outcomes: Outcome[] } | { error: unknown }
 type Group = { items: ImportItem[]; ids: Set<string>; result: Promise<Result>; done: boolean }
 
@@ -34,20 +34,19 @@ type Options = {
   retryPauses?: number[]
 }
 
-const groupSize = 1000
+const groupSize = 500
 const groupsInFlight = 2
 const lockNotAvailable = '55P03'
 
 /** Placing of many orders at a time, on connections that requests for single orders do not wait for. */
 export function createImporting(options: Options) {
   const { database, defaultCurrency, onEvents, retryPauses = [250, 500, 1000, 2000, 4000] } = options
-  const places = createBatcher<NewOrderRow, Placed>({
-    run: retryingConflicts(placeLines),
-    isItemFault: isRowFault,
-    maxBatch: groupSize,
-    maxWaiting: 100 * groupSize,
+  // An item is a whole group here: all imports of this process take turns, an organisation after the other.
+  const turns = createBatcher<NewOrderRow[], Outcome[]>({
+    run: (orgId, groups) => Promise.all(groups.map((rows) => placeRows(orgId, rows))),
+    maxBatch: 1,
     maxWait: 30_000,
-    concurrency: groupsInFlight, // of all imports of this process
+    concurrency: groupsInFlight,
     perLane: groupsInFlight,
   })
 
@@ -125,40 +124,37 @@ export function createImporting(options: Options) {
   }
 
   async function placeGroup(orgId: string, items: ImportItem[]): Promise<Outcome[]> {
-    const outcomes: Outcome[] = []
-    let left: { row: NewOrderRow; index: number }[] = []
-    items.forEach((item, index) => {
-      const row = 'order' in item ? rowOf(item.order) : item.refusal
-      if (row instanceof OrdersError) outcomes[index] = row
-      else left.push({ row, index })
-    })
-    for (let attempt = 0; left.length > 0; attempt++) {
-      const results = await Promise.all(
-        left.map(({ row }) => places.add(orgId, row).catch((error: unknown) => ({ error }))),
-      )
-      const again: typeof left = []
-      let failed: unknown
-      left.forEach((entry, i) => {
-        const result = results[i] as Placed | { error: unknown }
-        if (typeof result === 'string') outcomes[entry.index] = result
-        else if (mayPass(result.error)) {
-          again.push(entry)
-          failed = result.error
-        } else outcomes[entry.index] = refusalOf(result.error)
-      })
-      const pause = retryPauses[attempt]
-      if (again.length > 0 && pause === undefined) {
-        if (pgErrorCode(failed) !== lockNotAvailable) throw failed
-        for (const { index } of again) outcomes[index] = inFlight()
-        break
-      }
-      left = again
-      if (left.length > 0) await delay(pause)
-    }
-    return outcomes
+    const prepared = items.map((item) => ('order' in item ? rowOf(item.order) : item.refusal))
+    const rows = prepared.filter((row): row is NewOrderRow => !(row instanceof OrdersError))
+    const placed = (rows.length > 0 ? await tryPlacing(orgId, rows) : []).values()
+    return prepared.map((row) => (row instanceof OrdersError ? row : (placed.next().value as Outcome)))
   }
 
-  async function placeLines(orgId: string, rows: NewOrderRow[]): Promise<(Placed | Error)[]> {
+  async function tryPlacing(orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> {
+    for (const pause of retryPauses) {
+      try {
+        return await turns.add(orgId, rows)
+      } catch (error) {
+        if (!mayPass(error)) throw error
+        await delay(pause)
+      }
+    }
+    return turns.add(orgId, rows)
+  }
+
+  /** Halves what the database refuses, until only the row that is to blame is left. */
+  async function placeRows(orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> {
+    try {
+      return await placeTogether(orgId, rows)
+    } catch (error) {
+      if (!isRowFault(error)) throw error
+      if (rows.length === 1) return [refusalOf(error)]
+      const middle = rows.length >> 1
+      return [...(await placeRows(orgId, rows.slice(0, middle))), ...(await placeRows(orgId, rows.slice(middle)))]
+    }
+  }
+
+  const placeTogether = retryingConflicts(async (orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> => {
     const firsts = new Map<string, NewOrderRow>()
     for (const row of rows) if (!firsts.has(row.id)) firsts.set(row.id, row)
     const statement = placeOrders(orgId, [...firsts.values()].sort(byId))
@@ -166,12 +162,11 @@ export function createImporting(options: Options) {
     onEvents('orders.order.placed.v1', placed.size)
     const isPlaced = (row: NewOrderRow) => placed.has(row.id) && firsts.get(row.id) === row
 
-    const others = rows.filter((row) => !isPlaced(row)).map((row) => ({ ...row, claim: undefined }))
+    const others = rows.filter((row) => !isPlaced(row)).map(({ id }) => id)
     if (others.length === 0) return rows.map(() => 'placed')
-    const found = await database.runInTenant<Conflict>(orgId, selectConflicts(orgId, others))
-    const known = found.values()
+    const known = (await database.runInTenant<PlacedBefore>(orgId, selectPlaced(orgId, others))).values()
     return rows.map((row) => (isPlaced(row) ? 'placed' : compare(row, known.next().value)))
-  }
+  })
 
   function rowOf(order: NewOrder): NewOrderRow | OrdersError {
     try {
@@ -182,14 +177,14 @@ export function createImporting(options: Options) {
     }
   }
 
-  return { importOrders, idle: places.idle }
+  return { importOrders, idle: turns.idle }
 }
 
 function shareAnId({ ids }: Group, items: ImportItem[]): boolean {
   return items.some((item) => 'order' in item && ids.has(item.order.id))
 }
 
-function compare(row: NewOrderRow, found: Conflict | undefined): Outcome {
+function compare(row: NewOrderRow, found: PlacedBefore | undefined): Outcome {
   if (!found?.placed) return inFlight()
   try {
     assertSameContent(row, found.placed)
@@ -200,14 +195,13 @@ function compare(row: NewOrderRow, found: Conflict | undefined): Outcome {
   }
 }
 
+/** True for what passes by itself: the database is away, or too many imports wait for their turn. */
 function mayPass(error: unknown): boolean {
-  if (error instanceof OrdersError) return error.code === 'OVERLOADED' || error.code === 'TIMED_OUT'
-  return isUnavailable(error) || pgErrorCode(error) === lockNotAvailable
+  return isUnavailable(error) || (error instanceof OrdersError && /^(OVERLOADED|TIMED_OUT)$/.test(error.code))
 }
 
 /** What only this row is to blame for; the contract's own checks come before, so there is little left to say. */
 function refusalOf(error: unknown): OrdersError {
-  if (error instanceof OrdersError) return error
-  if (!isRowFault(error)) throw error
+  if (pgErrorCode(error) === lockNotAvailable) return inFlight()
   return new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')
 }

@@ -147,6 +147,18 @@ export function selectConflicts(orgId: string, requests: { id: string; claim: Cl
   }
 }
 
+/** What orders were placed with, one row an id in their order: { placed }, null if there is no such order. */
+export function selectPlaced(orgId: string, ids: string[]): Statement {
+  return {
+    name: 'select_placed',
+    text: `SELECT e.data AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
+      LEFT JOIN LATERAL (SELECT data FROM order_events e
+        WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
+      ORDER BY n.position`,
+    values: [orgId, ids],
+  }
+}
+
 function columnsOf(orders: NewOrderRow[]) {
   return [
     orders.map((order) => order.id),

@@ -1,21 +1,12 @@
-import { isUtf8 } from 'node:buffer'
 import { OrdersError } from '@orders/orders'
-import { jsonLimits, parseStrictJson } from '../plugins/strict-json.ts'
+import { jsonLimits, parseStrictText } from '../plugins/strict-json.ts'
 import { type Cell, parseRecord, restore } from './csv.ts'
-import { maxLineBytes } from './lines.ts'
 
 const plainColumns = ['id', 'amount', 'currency', 'description', 'metadata']
 const prefix = 'metadata.'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const control = /[\u0000-\u001f\u007f]/
-
-/** Reads the text of a line. Throws VALIDATION_FAILED if it is too long or not UTF-8. */
-export function textOf(bytes: Buffer | undefined): string {
-  if (!bytes) throw invalid(`it is longer than ${maxLineBytes} bytes`)
-  if (!isUtf8(bytes)) throw invalid('it is not UTF-8')
-  return bytes.toString()
-}
 
 /**
  * Reads the header of a CSV import, and returns what makes the fields of an order of each later record.
@@ -44,7 +35,7 @@ export function createCsvReader(header: string): (record: string) => Record<stri
       if (cell === null) return
       if (control.test(cell)) throw invalid(`control characters are not allowed, as in ${column}`)
       if (column === 'amount') fields.amount = amountOf(cell)
-      else if (column === 'metadata') fields.metadata = parseStrictJson(Buffer.from(cell))
+      else if (column === 'metadata') fields.metadata = parseStrictText(cell)
       else if (column === 'description') fields.description = restore(cell)
       else if (column.startsWith(prefix)) metadata.push([column.slice(prefix.length), restore(cell)])
       else fields[column] = cell
@@ -72,7 +63,7 @@ function amountOf(cell: string): number {
   return Number(cell)
 }
 
-const invalid = (fault: string) => new OrdersError('VALIDATION_FAILED', `The line cannot be read: ${fault}.`)
+export const invalid = (fault: string) => new OrdersError('VALIDATION_FAILED', `The line cannot be read: ${fault}.`)
 const refuseHeader = (fault: string) =>
   new OrdersError(
     'VALIDATION_FAILED',

@@ -2,8 +2,8 @@ import { type ImportItem, OrdersError } from '@orders/orders'
 import type { ImportLine } from '@orders/schema'
 import type { FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { refusalOf } from '../errors.ts'
-import { parseStrictJson } from '../plugins/strict-json.ts'
-import { createCsvReader, textOf } from './import-csv.ts'
+import { parseStrictText } from '../plugins/strict-json.ts'
+import { createCsvReader, invalid } from './import-csv.ts'
 import type { Line } from './lines.ts'
 
 type ValidationFunction = ReturnType<FastifyRequest['compileValidationSchema']>
@@ -12,8 +12,7 @@ const byteOrderMark = '\ufeff'
 
 /** Lines of NDJSON as orders, or as refusals of what is none; empty lines are left out. */
 export async function* ndjsonItems(lines: AsyncIterable<Line[]>, validate: ValidationFunction) {
-  const read = (text: string) => parseStrictJson(Buffer.from(text))
-  for await (const group of lines) yield group.flatMap((line) => itemsOf(line, read, validate))
+  for await (const group of lines) yield group.flatMap((line) => itemsOf(line, parseStrictText, validate))
 }
 
 /** The same of CSV, whose first line is the header. Throws VALIDATION_FAILED for a header that cannot be used. */
@@ -44,8 +43,9 @@ function itemsOf(line: Line, read: (text: string) => unknown, validate: Validati
   }
 }
 
-function lineText({ line, bytes }: Line): string {
-  const text = textOf(bytes)
+function lineText(entry: Line): string {
+  if (entry.fault !== undefined) throw invalid(entry.fault)
+  const { line, text } = entry
   const marked = line === 1 && text.startsWith(byteOrderMark)
   return text.slice(marked ? 1 : 0, text.endsWith('\r') ? -1 : undefined)
 }

@@ -1,10 +1,10 @@
+import { isUtf8 } from 'node:buffer'
 import { OrdersError } from '@orders/orders'
 
-/** A record with the line it begins on, counted from 1. `bytes` has no line end; it is undefined if over the limit. */
-export type Line = { line: number; bytes: Buffer | undefined }
+/** A record without its line end, and the line it begins on, counted from 1; or what makes it unreadable. */
+export type Line = { line: number; text: string; fault?: undefined } | { line: number; fault: string }
 
-/** Bytes of one line at most. */
-export const maxLineBytes = 65_536
+const maxLineBytes = 65_536
 
 const newline = 10
 const quote = 34
@@ -12,7 +12,7 @@ const comma = 44
 
 /**
  * Cuts a stream of bytes into lines, as many at a time as each chunk ends. With `quoted`, a line end inside a quoted
- * cell (RFC 4180) is part of its record. A line over the limit comes without bytes, and the next one is whole again.
+ * cell (RFC 4180) is part of its record. A line of more than 64 KiB is unreadable, and the next one is whole again.
  * Throws REQUEST_TIMEOUT if `timeout` milliseconds of waiting bring no whole line, BAD_REQUEST if the sender goes away.
  */
 export async function* readLines(
@@ -33,8 +33,7 @@ export async function* readLines(
   }
 
   function take(): Line {
-    const whole = parts.length === 1 ? parts[0] : Buffer.concat(parts)
-    const line = { line: begins, bytes: length > maxLineBytes ? undefined : whole }
+    const line = { line: begins, ...readText(parts, length) }
     parts = []
     length = 0
     begins = current
@@ -64,6 +63,13 @@ export async function* readLines(
     yield lines
   }
   if (length > 0) yield [take()]
+}
+
+function readText(parts: Buffer[], length: number): { text: string } | { fault: string } {
+  if (length > maxLineBytes) return { fault: `it is longer than ${maxLineBytes} bytes` }
+  const [first = Buffer.alloc(0)] = parts
+  const whole = parts.length > 1 ? Buffer.concat(parts) : first
+  return isUtf8(whole) ? { text: whole.toString() } : { fault: 'it is not UTF-8' }
 }
 
 /** Tells whether a position of CSV lies inside a quoted cell; a quote elsewhere than at a cell's start opens none. */

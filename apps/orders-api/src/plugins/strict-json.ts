@@ -30,7 +30,11 @@ export default fp(strictJson, { name: 'strict-json' })
  */
 export function parseStrictJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw refuse('The body is not UTF-8.')
-  const text = body.toString()
+  return parseStrictText(body.toString())
+}
+
+/** The same for what is text already. */
+export function parseStrictText(text: string): unknown {
   let value: unknown
   try {
     value = JSON.parse(text)
