@@ -1,4 +1,4 @@
-import { type Server, STATUS_CODES } from 'node:http'
+import { type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, errorCatalogue } from '@orders/schema'
 import { type FastifyHttpOptions, LogController } from 'fastify'
@@ -61,15 +61,21 @@ const parserCodes: Record<string, ErrorCode> = {
 }
 
 /** Answers what is not a request at all, before there is a route or a reply. */
-export function refuseConnection(error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Duplex): void {
+export function refuseConnection(error: NodeJS.ErrnoException & { rawPacket?: unknown }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
+    return
+  }
+  // Answered before its body turned out to be broken: a second answer would be taken for that of the next request.
+  const { _httpMessage: answer } = socket as Duplex & { _httpMessage?: ServerResponse }
+  if (answer?.headersSent) {
+    socket.end()
     return
   }
   const code = parserCodes[error.code ?? ''] ?? 'BAD_REQUEST'
   const { status, title } = errorCatalogue[code]
   const requestId = requestIdOf({ headers: {} })
-  const toHead = error.rawPacket?.subarray(0, 5).toString() === 'HEAD '
+  const toHead = Buffer.isBuffer(error.rawPacket) && error.rawPacket.toString('latin1', 0, 5) === 'HEAD '
   const body = JSON.stringify(problemOf({ code, message: `${title}.` }, '/', requestId))
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\n` +
