@@ -2,6 +2,7 @@ import { currencyDecimals, type OrderStats } from '@orders/schema'
 import t from 'tap'
 import { readFilter } from '../src/ui/filter-form.ts'
 import { fromUnits, money, toUnits } from '../src/ui/money.ts'
+import { sharing, within } from '../src/ui/shared-work.ts'
 import { timeOf } from '../src/ui/time.ts'
 import { totalsOf, totalsRange } from '../src/ui/totals.ts'
 
@@ -59,4 +60,47 @@ t.test('days of the filter are whole days in UTC', async (t) => {
   t.same(filter, { q: 'a', created_from: '2026-02-28T00:00:00.000Z', created_to: '2026-03-01T00:00:00.000Z' })
   t.same(readFilter({ status: ['placed', 'confirmed'] }).filter, {}, 'a field that stands twice says nothing')
   t.equal(timeOf('2026-11-21T01:02:03.004Z').text, '21 Nov 2026, 01:02')
+})
+
+t.test('costly work is shared for ten times as long as it took', async (t) => {
+  let time = 0
+  const runs: { key: string; end: PromiseWithResolvers<string> }[] = []
+  const work = (key: string) => {
+    const end = Promise.withResolvers<string>()
+    runs.push({ key, end })
+    return end.promise
+  }
+  const shared = sharing(work, () => time)
+  const first = [shared('a'), shared('a'), shared('b')]
+  t.same(
+    runs.map(({ key }) => key),
+    ['a', 'b'],
+  )
+  time = 4
+  runs[0]?.end.resolve('first')
+  t.equal(await first[0], 'first')
+  t.equal(await first[1], 'first')
+  time = 43
+  t.equal(await shared('a'), 'first')
+  time = 44
+  const second = shared('a')
+  t.equal(runs.length, 3)
+  time = 45
+  runs[2]?.end.reject(new Error('no'))
+  await t.rejects(second, { message: 'no' })
+  time = 54
+  await t.rejects(shared('a'), { message: 'no' })
+  time = 55
+  const third = shared('a')
+  runs[3]?.end.resolve('third')
+  t.equal(await third, 'third', 'a failure is forgotten')
+  for (let n = 0; n < 1001; n++) void shared(`key ${n}`)
+  void shared('a')
+  t.equal(runs.at(-1)?.key, 'a', 'what was not asked for lately is dropped')
+})
+
+t.test('what takes long is not waited for', async (t) => {
+  t.equal(await within(60_000, Promise.resolve('now'), 'late'), 'now')
+  t.equal(await within(1, Promise.withResolvers<string>().promise, 'late'), 'late')
+  await t.rejects(within(60_000, Promise.reject(new Error('no')), 'late'), { message: 'no' })
 })

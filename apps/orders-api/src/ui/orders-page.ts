@@ -1,31 +1,41 @@
 import type { Order } from '@orders/schema'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { toldOf } from '../plugins/problems.ts'
 import { readValues } from './fields.ts'
 import { listUrl, readFilter } from './filter-form.ts'
 import { money } from './money.ts'
 import { currencyOptions, emptyForm } from './place-form.ts'
+import { sharing, within } from './shared-work.ts'
 import { timeOf } from './time.ts'
 import { totalsOf, totalsRange } from './totals.ts'
 
 const pageSize = 25
+const patienceMs = 500
 
 /** The orders of the organisation: a filtered page of them, their totals, and a form for the next one. */
 export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { defaultCurrency: string }) {
   const { orders } = app
+  const readStats = sharing(orders.orderStats)
+
+  /** Totals of very many orders take long, or longer than they may; the list does not wait for them. */
+  function readTotals(request: FastifyRequest, currency: string | undefined) {
+    const { from, to } = totalsRange(new Date())
+    const totals = readStats(request.orgId, from, to).then(
+      (stats) => totalsOf(stats, from, currency),
+      (error) => ({ unavailable: toldOf(error, request).message }),
+    )
+    return within(patienceMs, totals, {
+      unavailable: 'They are still being added up: load the page again in a moment.',
+    })
+  }
 
   app.get('/', async (request, reply) => {
     const { values, errors, filter } = readFilter(request.query)
     const { cursor } = readValues(request.query, ['cursor'])
-    const { from, to } = totalsRange(new Date())
     const refused = Object.keys(errors).length > 0
     const [list, totals] = await Promise.all([
       refused ? undefined : orders.listOrders(request.orgId, { filter, limit: pageSize, cursor: cursor || undefined }),
-      // Totals of very many orders may take too long; the list does without.
-      orders.orderStats(request.orgId, from, to).then(
-        (stats) => totalsOf(stats, from, filter.currency),
-        (error) => ({ unavailable: toldOf(error, request).message }),
-      ),
+      readTotals(request, filter.currency),
     ])
     return reply.code(refused ? 400 : 200).page('orders', {
       title: 'All orders',

@@ -69,6 +69,7 @@ const sendAgain = 'It is safe to send the form again: the order is placed once.'
 
 /** The form as it was sent, with what was wrong; undefined for refusals that no change of the form can mend. */
 export function refusedForm(body: unknown, { code, message, faults }: Refusal): PlaceForm | undefined {
+  if (body === undefined || body === null) return undefined // it was refused before it was read
   const values = readValues(body, names)
   const form = { values, errors: errorsOf(faults) }
   switch (code) {
@@ -85,6 +86,8 @@ export function refusedForm(body: unknown, { code, message, faults }: Refusal): 
       }
     case 'IDEMPOTENCY_IN_FLIGHT':
     case 'DATABASE_UNAVAILABLE':
+    case 'INTERNAL':
+    case 'OVERLOADED':
     case 'TIMED_OUT':
       return { ...form, message: `${message} ${sendAgain}` }
     default:
