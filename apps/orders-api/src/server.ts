@@ -22,8 +22,8 @@ async function serve(config: Config): Promise<void> {
   let admin: FastifyInstance | undefined
   onShutdown(
     async (reason) => {
-      if (reason === 'SIGTERM') {
-        server?.startDraining?.()
+      if (reason === 'SIGTERM' && server) {
+        server.startDraining?.()
         await delay(config.DRAIN_DELAY_MS)
       }
       await Promise.all([server && close(server), admin?.close()])

@@ -1,12 +1,12 @@
 import { createCluster, createScratchDatabase } from '@orders/database/testing'
-import { Client } from 'pg'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { check } from '../src/faults/checker.ts'
 import { place, send } from '../src/faults/http.ts'
 import type { Journal } from '../src/faults/journal.ts'
 import { type Load, startLoad } from '../src/faults/load.ts'
 import { startReadinessProxy } from '../src/faults/readiness-proxy.ts'
-import { type Service, startService } from '../src/faults/service-process.ts'
+import { type Service, serve, startService } from '../src/faults/service-process.ts'
+import { connect } from '../src/faults/session.ts'
 import { supervise } from '../src/faults/supervisor.ts'
 
 const databaseKills = 10
@@ -16,23 +16,6 @@ const ordersBetweenFaults = 150
 const none = { lost: 0, duplicates: 0, incomplete: 0, contradicted: 0, stray: 0 }
 t.setTimeout(600_000)
 const table: Record<string, number>[] = []
-
-async function start(t: Test, settings: Record<string, string>): Promise<Service & { url: string }> {
-  const service = startService(settings)
-  t.teardown(async () => {
-    service.kill('SIGKILL')
-    await service.exited
-  })
-  return { ...service, url: await service.ready() }
-}
-
-async function admin(t: Test, url: string): Promise<Client> {
-  const client = new Client({ connectionString: url })
-  client.on('error', () => {})
-  await client.connect()
-  t.teardown(() => client.end())
-  return client
-}
 
 async function report(name: string, load: Load, url: string, faults: number) {
   await load.stop()
@@ -55,7 +38,7 @@ t.teardown(() => {
 
 t.test('kill -9 of PostgreSQL under load loses nothing, and the API outlives it', async (t) => {
   const cluster = await createCluster(t)
-  const service = await start(t, { DATABASE_URL: cluster.url })
+  const service = await serve(t, { DATABASE_URL: cluster.url })
   const load = startLoad(service.url)
   for (let kills = 0; kills < databaseKills; kills++) {
     await load.acknowledgedMore(ordersBetweenFaults)
@@ -103,9 +86,9 @@ t.test('kill -9 of the API under load loses nothing', async (t) => {
 
 t.test('rolling restarts behind a proxy fail no request', async (t) => {
   const { url } = await createScratchDatabase(t)
-  const settings = { DATABASE_URL: url, DRAIN_DELAY_MS: '1500' }
+  const settings = { DATABASE_URL: url, DRAIN_DELAY_MS: '1000' }
   const running = new Map<string, Service>()
-  for (const service of [await start(t, settings), await start(t, settings)]) running.set(service.url, service)
+  for (const service of [await serve(t, settings), await serve(t, settings)]) running.set(service.url, service)
   const backends = [...running.keys()]
   const proxy = await startReadinessProxy(backends)
   t.teardown(proxy.close)
@@ -118,7 +101,7 @@ t.test('rolling restarts behind a proxy fail no request', async (t) => {
       old?.kill('SIGTERM')
       await proxy.until(backend, false)
       t.strictSame(await old?.exited, { code: 0, signal: null })
-      running.set(backend, await start(t, { ...settings, PORT: new URL(backend).port }))
+      running.set(backend, await serve(t, { ...settings, PORT: new URL(backend).port }))
       await proxy.until(backend, true)
     }
   }
@@ -131,7 +114,7 @@ t.test('rolling restarts behind a proxy fail no request', async (t) => {
 t.test('the proxy shows what a restart without a drain loses', async (t) => {
   const { url } = await createScratchDatabase(t)
   const settings = { DATABASE_URL: url }
-  const services = [await start(t, settings), await start(t, settings)]
+  const services = [await serve(t, settings), await serve(t, settings)]
   const proxy = await startReadinessProxy(services.map((service) => service.url))
   t.teardown(proxy.close)
   for (const service of services) await proxy.until(service.url, true)
@@ -145,8 +128,8 @@ t.test('the proxy shows what a restart without a drain loses', async (t) => {
 
 t.test('the checker sees orders that a crash undid', async (t) => {
   const cluster = await createCluster(t)
-  const service = await start(t, { DATABASE_URL: cluster.url })
-  const client = await admin(t, cluster.url)
+  const service = await serve(t, { DATABASE_URL: cluster.url })
+  const client = await connect(t, cluster.url)
   // Only now: the service refuses to start on such a database.
   await client.query('ALTER DATABASE orders SET synchronous_commit = off')
   await client.query("ALTER SYSTEM SET wal_writer_delay = '10s'")
@@ -173,8 +156,8 @@ t.test('the checker sees orders that a crash undid', async (t) => {
 
 t.test('the checker sees orders that were placed twice', async (t) => {
   const { url } = await createScratchDatabase(t)
-  const service = await start(t, { DATABASE_URL: url })
-  const client = await admin(t, url)
+  const service = await serve(t, { DATABASE_URL: url })
+  const client = await connect(t, url)
   await client.query('ALTER TABLE idempotency_records DROP CONSTRAINT idempotency_records_pkey')
   const load = startLoad(service.url)
   await load.acknowledgedMore(ordersBetweenFaults)
@@ -186,14 +169,14 @@ t.test('the checker sees orders that were placed twice', async (t) => {
 
 t.test('the checker sees what is missing from an order', async (t) => {
   const { url } = await createScratchDatabase(t)
-  const service = await start(t, { DATABASE_URL: url })
+  const service = await serve(t, { DATABASE_URL: url })
   const load = startLoad(service.url)
   await load.acknowledgedMore(ordersBetweenFaults)
   await load.stop()
   const { entries } = load.journal
   t.match(await check(url, entries), none)
   const ids = entries.map(({ answer }) => JSON.parse(answer?.body ?? '{}').id)
-  const client = await admin(t, url)
+  const client = await connect(t, url)
   await client.query('DELETE FROM order_events WHERE order_id = $1', [ids[0]])
   await client.query('DELETE FROM outbox WHERE order_id = $1', [ids[1]])
   await client.query('DELETE FROM idempotency_records WHERE key = $1', [entries[2]?.key])

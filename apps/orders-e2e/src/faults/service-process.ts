@@ -7,8 +7,12 @@ const startMs = 30_000
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null }
 
+/** What is used of a tap test. */
+export interface Test {
+  teardown(fn: () => Promise<void>): void
+}
+
 export interface Service {
-  pid: number
   /** Waits until it serves; its address. Rejects with what it wrote if it ended, or is not ready after 30 s. */
   ready(): Promise<string>
   exited: Promise<Exit>
@@ -44,10 +48,19 @@ export function startService(settings: Record<string, string>): Service {
     return { code, signal }
   })
   return {
-    pid: child.pid ?? 0,
     ready: () => started.promise.finally(() => clearTimeout(late)),
     exited,
     kill: (signal) => void child.kill(signal),
     output,
   }
+}
+
+/** Starts the service for a test, waits until it serves, and ends it with the test. */
+export async function serve(t: Test, settings: Record<string, string>): Promise<Service & { url: string }> {
+  const service = startService(settings)
+  t.teardown(async () => {
+    service.kill('SIGKILL')
+    await service.exited
+  })
+  return { ...service, url: await service.ready() }
 }

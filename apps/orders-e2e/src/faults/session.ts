@@ -1,0 +1,21 @@
+import { Client } from 'pg'
+import type { Test } from './service-process.ts'
+
+/** A connection of its own to the database at `url`, which ends with the test. */
+export async function connect(t: Test, url: string): Promise<Client> {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => {}) // the server may be killed under it
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+/** How many rows each table has. */
+export async function countRows(client: Client, tables: string[]): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const table of tables) {
+    const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${table}`)
+    counts[table] = rows[0].n
+  }
+  return counts
+}
