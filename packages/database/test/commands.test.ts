@@ -1,23 +1,13 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { openCommandDatabase } from '../src/command-database.ts'
 import { seedOrders } from '../src/seed-orders.ts'
 import { createProgress } from '../src/seed-progress.ts'
 import { createScratchDatabase } from '../testing/index.ts'
+import { run } from './run.ts'
 import { connect, rowsOf } from './session.ts'
-
-async function run(command: string, args: string[], env: Record<string, string> = {}) {
-  const file = join(import.meta.dirname, '../src', `${command}.ts`)
-  const { DATABASE_URL: _, DATABASE_URL_FILE: __, ...inherited } = process.env
-  const child = spawn(process.execPath, [file, ...args], { env: { ...inherited, ...env } })
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
-  return { out, err, code }
-}
 
 function temporaryFolder(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'orders-commands-'))
@@ -175,35 +165,4 @@ t.test('progress is a bar in a terminal and lines elsewhere', async (t) => {
       '',
     ),
   )
-})
-
-t.test('a migration that would stop the service is refused', async (t) => {
-  const plant = (statement: string) => {
-    const folder = t.testdir({
-      '0009-planted.ts': `import { sql } from 'kysely'\nexport const up = async (db) => void (await sql\`${statement}\`.execute(db))\n`,
-    })
-    return run('lint-migrations', [folder])
-  }
-  for (const [statement, rule] of [
-    ['CREATE INDEX planted ON orders (status)', 'require-concurrent-index-creation'],
-    ['ALTER TABLE orders DROP COLUMN description', 'ban-drop-column'],
-    ['ALTER TABLE orders ADD COLUMN planted uuid NOT NULL DEFAULT gen_random_uuid()', 'adding-field-with-default'],
-    ['ALTER TABLE orders ADD COLUMN planted text NOT NULL', 'adding-required-field'],
-    ['ALTER TABLE orders ALTER COLUMN amount TYPE float8', 'changing-column-type'],
-    ['ALTER TABLE orders RENAME COLUMN amount TO sum', 'renaming-column'],
-    ['ALTER TABLE orders ADD CONSTRAINT planted CHECK (amount > 1)', 'constraint-missing-not-valid'],
-    ['ALTER TABLE orders ADD PLANTED', 'syntax-error'],
-  ] as const) {
-    const { out, code } = await plant(statement)
-    t.equal(code, 1, statement)
-    t.match(out, `${rule} `, rule)
-    t.match(out, '1 migrations, 1 refused\n')
-  }
-  t.match(await plant('ALTER TABLE orders ADD COLUMN planted text'), { code: 0, out: '1 migrations, 0 refused\n' })
-  t.match(
-    await run('lint-migrations', [t.testdir({})]),
-    { code: 1, out: '0 migrations, 0 refused\n' },
-    'nor is nothing',
-  )
-  t.match(await run('lint-migrations', []), { code: 0, out: / 0 refused\n$/ }, 'the released ones pass')
 })

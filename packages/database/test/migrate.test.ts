@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
@@ -9,6 +8,7 @@ import t, { type Test } from 'tap'
 import { migrateToLatest, migrationFolder, migrationNames } from '../src/migrate.ts'
 import { migrationSql } from '../src/migration-sql.ts'
 import { createScratchDatabase } from '../testing/index.ts'
+import { startOlderServer } from './older-server.ts'
 import { connect, rowsOf, until } from './session.ts'
 
 /** A folder with the released migrations and later ones of the given SQL. */
@@ -158,37 +158,7 @@ t.test('a newer schema is left as it is', async (t) => {
 })
 
 t.test('an older server is refused in a sentence', async (t) => {
-  // Only the version it reports matters, and a server of that age cannot be installed beside the real one.
-  const server = createServer((socket) => {
-    const message = (type: string, ...parts: Buffer[]) => {
-      const body = Buffer.concat(parts)
-      const head = Buffer.alloc(5)
-      head.write(type)
-      head.writeInt32BE(body.length + 4, 1)
-      return Buffer.concat([head, body])
-    }
-    const number = (value: number, bytes: number) => Buffer.from(value.toString(16).padStart(bytes * 2, '0'), 'hex')
-    const ready = message('Z', Buffer.from('I'))
-    const column = [Buffer.from('server_version_num\0'), number(0, 4), number(0, 2), number(25, 4), number(65535, 2)]
-    const answer = [
-      message('1'),
-      message('2'),
-      message('T', number(1, 2), ...column, number(0, 4), number(0, 2)),
-      message('D', number(1, 2), number(6, 4), Buffer.from('170004')),
-      message('C', Buffer.from('SHOW\0')),
-      ready,
-    ]
-    socket.once('data', () => {
-      socket.write(Buffer.concat([message('R', number(0, 4)), ready]))
-      socket.on('data', (bytes) => {
-        if (bytes[0] !== 'X'.charCodeAt(0)) socket.write(Buffer.concat(answer))
-      })
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => void server.close())
-  const { port } = server.address() as { port: number }
+  const port = await startOlderServer(t)
   await t.rejects(migrateToLatest(`postgres://someone@127.0.0.1:${port}/orders`), {
     name: 'DatabaseError',
     message: 'The database runs PostgreSQL 17, and Orders needs 18 or newer: upgrade the server.',

@@ -38,6 +38,16 @@ t.test('what a statement must not do, it cannot', async (t) => {
   }
 })
 
+t.test('a read cannot write, and sees the same', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const database = open(t, url)
+  const org = randomUUID()
+  await t.rejects(database.readInTenant(org, insertOrder(org, 'a')), { code: '25006' })
+  await database.runInTenant(org, insertOrder(org, 'a'))
+  t.strictSame(await database.readInTenant(org, selectAll), [{ id: 'a', org_id: org }])
+  t.strictSame(await database.readInTenant(randomUUID(), selectAll), [])
+})
+
 t.test('a tenant set for a session leaks, and the look for what is left shows it', async (t) => {
   const { url } = await createScratchDatabase(t)
   const database = open(t, url)
