@@ -4,8 +4,11 @@ import pg from 'pg'
 import { discardingPool } from './discarding-pool.ts'
 import type { Tables } from './tables.ts'
 
-/** A prepared statement: `name` is unique per text, values are sent apart from it. */
-export type Statement = { name: string; text: string; values: unknown[] }
+/**
+ * A prepared statement: `name` is unique per text, values are sent apart from it. `lockTimeoutMs` is how long it may wait
+ * for another transaction, if not as long as every statement.
+ */
+export type Statement = { name: string; text: string; values: unknown[]; lockTimeoutMs?: number | undefined }
 
 type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean }
 
@@ -58,6 +61,11 @@ const setTenant = (orgId: string) => ({
   name: 'set_tenant',
   text: "SELECT set_config('app.org_id', $1, true)",
   values: [orgId],
+})
+const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
+  name: 'set_tenant_and_patience',
+  text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
+  values: [orgId, String(lockTimeoutMs)],
 })
 
 export type Database = ReturnType<typeof openDatabase>
@@ -118,7 +126,11 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
       const [, , { rows }, closing] = await settle(
         inOnePacket(client, () => [
           client.query(opening),
-          client.query(setTenant(orgId)),
+          client.query(
+            statement.lockTimeoutMs === undefined
+              ? setTenant(orgId)
+              : setTenantAndPatience(orgId, statement.lockTimeoutMs),
+          ),
           client.query<Row>(statement),
           followUp ? undefined : client.query(commit),
         ]),

@@ -109,8 +109,7 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     } catch (error) {
       if (batch.length > 1 && isItemFault(error)) {
         const middle = batch.length >> 1
-        await answer(lane, batch.slice(0, middle))
-        await answer(lane, batch.slice(middle))
+        await Promise.all([answer(lane, batch.slice(0, middle)), answer(lane, batch.slice(middle))])
       } else for (const { reject } of batch) reject(error)
     }
   }

@@ -43,6 +43,8 @@ export type Conflict = OrderRow & {
 
 const placeAttempts = 3
 const lockNotAvailable = '55P03'
+// A request whose key or id another transaction holds must not keep those that share its statement waiting for long.
+const batchLockTimeoutMs = 100
 /** True if a single row is to blame for the failure of a whole statement. */
 export const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
 
@@ -86,8 +88,11 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
 
   function insert(orgId: string, items: Placement[]) {
     type Row = { id: string; created_at: string }
-    if (items.every(({ claim }) => !claim)) return database.runInTenant<Row>(orgId, placeOrders(orgId, items))
-    return database.runInTenant<Row>(orgId, placeClaimedOrders(orgId, items), (rows) => {
+    const lockTimeoutMs = items.length > 1 ? batchLockTimeoutMs : undefined
+    if (items.every(({ claim }) => !claim)) {
+      return database.runInTenant<Row>(orgId, { ...placeOrders(orgId, items), lockTimeoutMs })
+    }
+    return database.runInTenant<Row>(orgId, { ...placeClaimedOrders(orgId, items), lockTimeoutMs }, (rows) => {
       const times = new Map(rows.map((row) => [row.id, row.created_at]))
       const answered: { claim: Claim; answer: StoredAnswer }[] = []
       const unplaced: Claim[] = []
