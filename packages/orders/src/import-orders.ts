@@ -23,7 +23,7 @@ export type ImportProgress = {
 type Outcome = 'placed' | 'existing' | OrdersError
 type PlacedBefore = { placed: Record<string, unknown> | null }
 type Result = { outcomes: Outcome[] } | { error: unknown }
-type Group = { items: ImportItem[]; ids: Set<string>; result: Promise<Result>; done: boolean }
+type Group = { items: ImportItem[]; ids: Set<string>; result: Promise<Result> }
 
 type Options = {
   database: Database
@@ -37,6 +37,7 @@ type Options = {
 const groupSize = 500
 const groupsInFlight = 2
 const lockNotAvailable = '55P03'
+const settled = 'settled'
 
 /** Placing of many orders at a time, on connections that requests for single orders do not wait for. */
 export function createImporting(options: Options) {
@@ -63,13 +64,13 @@ export function createImporting(options: Options) {
 
     async function settleFirst(): Promise<ImportProgress> {
       const { items, result } = running.shift() as Group
-      const settled = await result
-      if ('error' in settled) {
+      const ended = await result
+      if ('error' in ended) {
         await Promise.all(running.map((group) => group.result))
-        throw settled.error
+        throw ended.error
       }
       const refused: ImportRefusal[] = []
-      settled.outcomes.forEach((outcome, i) => {
+      ended.outcomes.forEach((outcome, i) => {
         const { line } = items[i] as ImportItem
         if (outcome === 'placed') counts.placed_count++
         else if (outcome === 'existing') counts.existing_count++
@@ -87,19 +88,31 @@ export function createImporting(options: Options) {
 
     let failure: { error: unknown } | undefined
     const reading = source[Symbol.asyncIterator]()
+    const read = () =>
+      reading.next().catch((error: unknown) => {
+        failure = { error }
+      })
     try {
-      for (;;) {
-        const next = await reading.next().catch((error: unknown) => {
-          failure = { error }
-        })
-        if (!next || next.done) break
-        pending.push(...next.value)
-        while (running[0]?.done) yield await settleFirst()
-        if (running.length > 0 && pending.length < groupSize) continue
-        while (running.length === groupsInFlight || running.some((group) => shareAnId(group, pending))) {
+      for (let next = read(); ; ) {
+        // What has been settled is told while the source keeps us waiting.
+        const first = await Promise.race([
+          next,
+          ...running.slice(0, 1).map(({ result }) => result.then((): typeof settled => settled)),
+        ])
+        if (first === settled) {
           yield await settleFirst()
+          if (running.length === 0 && pending.length > 0) start()
+          continue
         }
-        start()
+        if (!first || first.done) break
+        pending.push(...first.value)
+        if (running.length === 0 || pending.length >= groupSize) {
+          while (running.length === groupsInFlight || running.some((group) => shareAnId(group, pending))) {
+            yield await settleFirst()
+          }
+          start()
+        }
+        next = read()
       }
       while (running.length > 0) yield await settleFirst()
       if (pending.length > 0) start()
@@ -116,11 +129,7 @@ export function createImporting(options: Options) {
       (outcomes) => ({ outcomes }),
       (error: unknown) => ({ error }),
     )
-    const group: Group = { items, ids, result, done: false }
-    void result.then(() => {
-      group.done = true
-    })
-    return group
+    return { items, ids, result }
   }
 
   async function placeGroup(orgId: string, items: ImportItem[]): Promise<Outcome[]> {

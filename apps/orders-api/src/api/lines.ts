@@ -42,7 +42,7 @@ export async function* readLines(
 
   for (;;) {
     const from = performance.now()
-    const next = await within(timeout - waited, chunks.next())
+    const next = await within(Math.max(timeout - waited, 1), chunks.next())
     if (next.done) break
     waited += performance.now() - from
     const chunk = next.value
