@@ -1,0 +1,20 @@
+import { createInterface } from 'node:readline'
+import { onShutdown } from '../src/index.ts'
+
+const [how, deadlineMs] = process.argv.slice(2)
+const input = createInterface({ input: process.stdin })
+const finished = new Promise<void>((resolve) => {
+  input.on('line', (line) => (line === 'finish' ? resolve() : console.log(`heard ${line}`)))
+})
+
+onShutdown(
+  async (reason) => {
+    console.log(`closing on ${reason}`)
+    if (how === 'failing') throw new Error('the pool is gone')
+    if (how === 'when-told') await finished
+    console.log('closed')
+  },
+  { deadlineMs: Number(deadlineMs), onFailure: (error) => console.log(`failed: ${error.message}`) },
+)
+setInterval(() => {}, 1000) // as a server would, it stays until it is closed
+console.log('ready')
