@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createScratchDatabase } from '@orders/database/testing'
+import Fastify from 'fastify'
+import t from 'tap'
+import { app } from '../src/app.ts'
+import { readConfig } from '../src/config.ts'
+import { serverOptions } from '../src/server-options.ts'
+import { startService } from './service.ts'
+
+t.test('health, readiness and version answer', async (t) => {
+  const digest = `sha256:${'a'.repeat(64)}`
+  const { send, server } = await startService(t, { ORDERS_COMMIT: 'abc1234', ORDERS_IMAGE_DIGEST: digest })
+  for (const path of ['/health', '/livez']) t.match(await send('GET', path), { status: 200, json: { status: 'ok' } })
+  for (const path of ['/readyz', '/ready']) {
+    t.match(await send('GET', path), { status: 200, json: { status: 'ready', database: 'ok' } })
+  }
+  t.match((await send('GET', '/version')).json, { version: /^\d+\.\d+\.\d+$/, commit: 'abc1234', image_digest: digest })
+  server.startDraining()
+  t.match(await send('GET', '/readyz'), { status: 503, json: { status: 'draining' } })
+  t.match(await send('GET', '/livez'), { status: 200, headers: { connection: 'close' } })
+  t.equal((await send('GET', '/orders')).status, 200, 'requests are served to the end')
+})
+
+t.test('metrics count requests by route, and unknown addresses as one', async (t) => {
+  const { send, place } = await startService(t)
+  await place({ amount: 1 })
+  await place({ amount: 'x' })
+  for (const id of ['a', 'b', 'c']) await send('GET', `/orders/${id}`)
+  const before = (await send('GET', '/metrics')).text.split('\n').length
+  await Promise.all(Array.from({ length: 1000 }, (_, i) => send(i % 2 ? 'GET' : 'POST', `/unknown/${i}?x=${i}`)))
+  await Promise.all(Array.from({ length: 100 }, (_, i) => send('GET', `/orders/none-${i}`)))
+  const { text, headers } = await send('GET', '/metrics')
+  t.match(headers['content-type'], /^text\/plain; version=0\.0\.4/)
+  const value = (name: string, ...labels: string[]) => {
+    const line = text
+      .split('\n')
+      .find((one) => one.startsWith(`${name}{`) && labels.every((label) => one.includes(label)))
+    return Number(line?.split(' ').at(-1))
+  }
+  const total = 'http_requests_total'
+  t.equal(value(total, 'handler="/api/v1/orders"', 'method="POST"', 'status="201"'), 1)
+  t.equal(value(total, 'handler="/api/v1/orders"', 'method="POST"', 'status="400"'), 1)
+  t.equal(value(total, 'handler="/orders/:id"', 'method="GET"', 'status="404"'), 103)
+  t.equal(value(total, 'handler="unknown"', 'method="GET"', 'status="404"'), 500)
+  t.equal(value('http_request_duration_seconds_count', 'handler="/orders/:id"', 'status="404"'), 103)
+  t.match(text, /\norders_placed_total 1\n/)
+  t.notMatch(text, /unknown\/|none-1/)
+  const perSeries = 20
+  t.ok(text.split('\n').length - before <= 3 * perSeries, 'three more series at most')
+  for (const name of [
+    'orders_database_connections',
+    'orders_batch_size_count',
+    'order_events_total',
+    'process_cpu_seconds_total',
+  ]) {
+    t.match(text, new RegExp(`^${name}`, 'm'), name)
+  }
+})
+
+t.test('ADMIN_PORT takes /metrics from the public port', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const adminPort = await freePort()
+  const env = {
+    PATH: process.env.PATH,
+    DATABASE_URL: url,
+    PORT: '0',
+    ADMIN_PORT: String(adminPort),
+    DRAIN_DELAY_MS: '0',
+  }
+  const program = new URL('../src/server.ts', import.meta.url).pathname
+  const server = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(server, 'exit')
+  t.teardown(async () => {
+    server.kill('SIGKILL')
+    await exited
+  })
+  const [line] = await once(createInterface(server.stdout), 'line')
+  const address = String(line).split(' ').at(-1)
+  t.equal((await fetch(`${address}/metrics`)).status, 404)
+  t.equal((await fetch(`${address}/health`)).status, 200)
+  const metrics = await fetch(`http://localhost:${adminPort}/metrics`)
+  t.equal(metrics.status, 200)
+  t.match(await metrics.text(), /http_requests_total\{[^}]*handler="\/health"/)
+  t.equal((await fetch(`http://localhost:${adminPort}/orders`)).status, 404)
+  server.kill('SIGTERM')
+  t.same(await exited, [0, null])
+})
+
+t.test('a rate limit counts a client by its address, and believes none but trusted proxies', async (t) => {
+  const from = (client: string) => ({ headers: { 'x-forwarded-for': client } })
+  const open = await startService(t, { RATE_LIMIT_PER_MINUTE: '3' })
+  for (let i = 0; i < 3; i++) t.equal((await open.send('GET', '/health', from(`10.0.0.${i}`))).status, 200)
+  const refused = await open.send('GET', '/health', from('10.0.0.9'))
+  t.match(refused, { status: 429, json: { error: 'RATE_LIMITED', status: 429, type: '/errors/RATE_LIMITED' } })
+  t.equal(refused.headers['content-type'], 'application/problem+json')
+  const wait = Number(refused.headers['retry-after'])
+  t.ok(wait > 0 && wait <= 60, `Retry-After ${wait}`)
+
+  const behind = await startService(t, { RATE_LIMIT_PER_MINUTE: '3', TRUSTED_PROXIES: '127.0.0.0/8' })
+  for (let i = 0; i < 6; i++) t.equal((await behind.send('GET', '/health', from(`10.0.0.${i}`))).status, 200)
+  for (let i = 0; i < 3; i++) await behind.send('GET', '/health', from('10.0.0.99'))
+  t.equal((await behind.send('GET', '/health', from('10.0.0.99'))).status, 429)
+})
+
+t.test('a process that cannot keep up says so, stays alive, and recovers', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent' })
+  const server = Fastify(serverOptions(config))
+  t.teardown(() => server.close())
+  await app(server, config)
+  const address = await server.listen({ port: 0 })
+  const get = (path: string) => fetch(`${address}${path}`)
+  let answer = await get('/health')
+  t.equal(answer.status, 200, 'what happened before it listened does not count')
+  while (answer.status === 200) {
+    block(500)
+    answer = await get('/health')
+  }
+  t.equal(answer.status, 503)
+  t.equal(answer.headers.get('retry-after'), '2')
+  t.match(await answer.json(), { error: 'OVERLOADED', status: 503 })
+  t.equal((await get('/livez')).status, 200)
+  while (answer.status === 503) {
+    await delay(50)
+    answer = await get('/health')
+  }
+  t.equal(answer.status, 200)
+})
+
+/** Keeps this process, and so the service in it, from everything else. */
+function block(milliseconds: number): void {
+  const end = performance.now() + milliseconds
+  while (performance.now() < end);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
