@@ -15,6 +15,8 @@ export interface Test {
 export interface Service {
   /** Waits until it serves; its address. Rejects with what it wrote if it ended, or is not ready after 30 s. */
   ready(): Promise<string>
+  /** Of the process; 0 if it could not be started. */
+  pid: number
   exited: Promise<Exit>
   kill(signal: NodeJS.Signals): void
   output: { stdout: string; stderr: string }
@@ -49,6 +51,7 @@ export function startService(settings: Record<string, string>): Service {
   })
   return {
     ready: () => started.promise.finally(() => clearTimeout(late)),
+    pid: child.pid ?? 0,
     exited,
     kill: (signal) => void child.kill(signal),
     output,
