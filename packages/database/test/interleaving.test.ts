@@ -18,7 +18,7 @@ async function run(t: Test, steps: number, breakIt?: { sql?: string; database?: 
 }
 
 t.test('two tenants on one connection, in any order and through every fault, see their own rows', async (t) => {
-  const { leaks, taken, kinds, kept } = await run(t, 2500)
+  const { leaks, taken, kinds, kept } = await run(t, 2000)
   t.comment(JSON.stringify(taken))
   t.strictSame(leaks, [])
   t.equal(Object.keys(taken).length, kinds, 'every kind of step was taken')
@@ -38,13 +38,13 @@ t.test('a tenant set for the session would be found', async (t) => {
         options,
       ),
   })
-  const { leaks } = await run(t, 300, { database })
+  const { leaks } = await run(t, 200, { database })
   t.ok(leaks.includes('a connection kept its tenant'))
   t.ok(leaks.includes('a connection without a tenant saw rows'))
 })
 
 t.test('a table without row security would be found', async (t) => {
-  const { leaks } = await run(t, 300, { sql: 'ALTER TABLE orders DISABLE ROW LEVEL SECURITY' })
+  const { leaks } = await run(t, 200, { sql: 'ALTER TABLE orders DISABLE ROW LEVEL SECURITY' })
   t.ok(leaks.includes('a tenant read rows of the other one'))
 })
 
