@@ -29,7 +29,7 @@ async function run(service: Service, count: number, seed: number) {
       if (first) throw new Error(first)
     },
   )
-  const result = await fc.check(property, { seed, numRuns: Math.ceil(count / concurrency), endOnFailure: false })
+  const result = await fc.check(property, { seed, numRuns: Math.ceil(count / 15), endOnFailure: false })
   return { sent, tally, fault: result.errorInstance as Error | undefined, path: result.counterexamplePath }
 }
 

@@ -50,49 +50,34 @@ const unknown: Members = [
   ['deep', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`],
 ]
 
-/** The body made wrong in one way that nobody can mistake for another valid body. */
-export function wrongBody(schema: Schema, right: Members): fc.Arbitrary<string | Buffer> {
+const huge = fc.constantFrom(manyKeys, nest(5000), `{"amount":1,"x":"${'y'.repeat(70_000)}"}`)
+
+/** Makes a right body wrong in one way, such that nobody can mistake it for another right one. */
+export function wrongBodies(schema: Schema): (right: Members) => fc.Arbitrary<string | Buffer> {
   const properties = Object.entries<Schema>(schema.properties)
-  const text = render(right)
-  const replaced = fc
-    .constantFrom(
-      ...properties.flatMap(([name, property]) => wrongValues(property).map((value) => [name, value] as const)),
+  const member = fc.constantFrom(
+    ...properties.flatMap(([name, property]) => wrongValues(property).map((value): Members[0] => [name, value])),
+  )
+  const stranger = fc.constantFrom(...unknown)
+  const place = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+  const needed: string[] = schema.required ?? []
+  const without = (members: Members, gone: string) => members.filter(([name]) => name !== gone)
+  return (right) => {
+    const text = render(right)
+    const spoil = (bytes: Buffer, at: number) =>
+      Buffer.concat([bytes.subarray(0, at), Buffer.of(0xff), bytes.subarray(at)])
+    const around = [`[${text}]`, `\ufeff${text}`, `${text}${text}`, `${text}x`]
+    return fc.oneof(
+      { arbitrary: member.map((wrong) => render([...without(right, wrong[0]), wrong])), weight: 12 },
+      { arbitrary: stranger.map((wrong) => render([...right, wrong])), weight: 4 },
+      { arbitrary: fc.constantFrom(...right).map((again) => render([...right, again])), weight: 2 },
+      { arbitrary: place.map((part) => text.slice(0, part * text.length)), weight: 2 },
+      { arbitrary: place.map((part) => spoil(Buffer.from(text), 1 + part * (text.length - 1))), weight: 2 },
+      ...needed.map((gone) => ({ arbitrary: fc.constant(render(without(right, gone))), weight: 1 })),
+      { arbitrary: fc.constantFrom('null', '[]', '1', '"x"', 'true', '', ' ', ...around), weight: 1 },
+      { arbitrary: huge, weight: 1 },
     )
-    .map(([name, value]) => render([...right.filter(([other]) => other !== name), [name, value]]))
-  const added = fc.constantFrom(...unknown).map((member) => render([...right, member]))
-  const doubled = fc.constantFrom(...right).map((member) => render([...right, member]))
-  const cut = fc.nat(text.length - 1).map((length) => text.slice(0, length))
-  const spoiled = fc.nat(text.length - 1).map((at) => {
-    const bytes = Buffer.from(text)
-    return Buffer.concat([bytes.subarray(0, at), Buffer.from([0xff]), bytes.subarray(at)])
-  })
-  const missing = fc
-    .constantFrom(...((schema.required as string[] | undefined) ?? properties.map(([name]) => name)))
-    .map((name) => render(right.filter(([other]) => other !== name)))
-  const whole = fc.constantFrom(
-    'null',
-    '[]',
-    '1',
-    '"x"',
-    'true',
-    '',
-    ' ',
-    `[${text}]`,
-    `\ufeff${text}`,
-    `${text}${text}`,
-    `${text}x`,
-  )
-  const huge = fc.constantFrom(manyKeys, render([...right, ['x', `"${'y'.repeat(70_000)}"`]]), nest(5000))
-  return fc.oneof(
-    { arbitrary: replaced, weight: 12 },
-    { arbitrary: added, weight: 4 },
-    { arbitrary: doubled, weight: 2 },
-    { arbitrary: cut, weight: 2 },
-    { arbitrary: spoiled, weight: 2 },
-    ...(schema.required ? [{ arbitrary: missing, weight: 1 }] : []),
-    { arbitrary: whole, weight: 1 },
-    { arbitrary: huge, weight: 1 },
-  )
+  }
 }
 
 export const wrongContentTypes = [
