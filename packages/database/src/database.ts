@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
+import { CompiledQuery, type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
 import { discardingPool } from './discarding-pool.ts'
 import type { Tables } from './tables.ts'
@@ -91,7 +91,8 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
       .setIsolationLevel(isolation)
       .setAccessMode(readOnly ? 'read only' : 'read write')
       .execute(async (trx) => {
-        await trx.executeQuery({ ...tenantQuery, parameters: [orgId] })
+        const { text, values } = setTenant(orgId)
+        await trx.executeQuery(CompiledQuery.raw(text, values))
         return work(trx)
       })
   }
@@ -170,15 +171,6 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     }),
   }
 }
-
-const tenantQuery = (() => {
-  const { text } = setTenant('')
-  return {
-    sql: text,
-    query: { kind: 'RawNode', sqlFragments: [text], parameters: [] },
-    queryId: { queryId: 'set_tenant' },
-  }
-})() as unknown as Parameters<Kysely<Tables>['executeQuery']>[0] & { parameters: unknown[] }
 
 /** pg writes each message of each query by itself: held together, a burst costs one system call instead of four. */
 function inOnePacket<const T>(client: pg.PoolClient, send: () => T): T {

@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { OrdersError } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { limits, refuseConnection } from '../server-options.ts'
+import { limits } from '../limits.ts'
+import { refuseConnection } from '../refuse-connection.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,7 +1,7 @@
 import { OrdersError } from '@orders/orders'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { limits } from '../server-options.ts'
+import { limits } from '../limits.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

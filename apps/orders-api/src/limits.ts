@@ -1,0 +1,16 @@
+/** Limits of the HTTP server, in milliseconds and bytes; none of Node's or Fastify's defaults bounds a slow client. */
+export const limits = {
+  headersTimeout: 5000,
+  /** A whole request. Streams of an import may take longer; every other body is given bodyTimeout. */
+  requestTimeout: 3_600_000,
+  bodyTimeout: 10_000,
+  /** Without a byte either way. */
+  connectionTimeout: 15_000,
+  /** Of imports and exports, whose readers may be busy with what they have got. */
+  readerTimeout: 60_000,
+  /** Of every route but those that keep time by themselves: Fastify's timer costs 4 % of a small request (measured). */
+  handlerTimeout: 8000,
+  keepAliveTimeout: 72_000, // longer than a load balancer's 60 s, so that it is never us who closes first
+  maxHeaderSize: 8192,
+  bodyLimit: 65_536,
+}
