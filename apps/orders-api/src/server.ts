@@ -34,9 +34,9 @@ async function serve(config: Config): Promise<void> {
   server = await startWhenDatabaseAnswers(config)
   const address = await server.listen({ port: config.PORT, host: config.HOST })
   if (config.ADMIN_PORT !== undefined) {
-    const { registry } = server.meters
+    const { answerScrape } = server.meters
     admin = Fastify()
-    admin.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()))
+    admin.get('/metrics', (_request, reply) => answerScrape(reply))
     await admin.listen({ port: config.ADMIN_PORT, host: config.HOST })
   }
   const url = new URL(address)

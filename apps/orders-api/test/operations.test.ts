@@ -4,7 +4,9 @@ import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createScratchDatabase } from '@orders/database/testing'
+import { Gauge } from '@prometheus-io/client'
 import Fastify from 'fastify'
+import pg from 'pg'
 import t from 'tap'
 import { app } from '../src/app.ts'
 import { readConfig } from '../src/config.ts'
@@ -59,6 +61,55 @@ t.test('metrics count requests by route, and unknown addresses as one', async (t
   ]) {
     t.match(text, new RegExp(`^${name}`, 'm'), name)
   }
+})
+
+t.test('database errors are counted by kind, from zero', async (t) => {
+  const { send, url } = await startService(t)
+  const session = new pg.Client(url)
+  await session.connect()
+  t.teardown(() => session.end())
+  const errors = async (kind: string) => {
+    const { text } = await send('GET', '/metrics')
+    return Number(new RegExp(`^orders_database_errors_total\\{kind="${kind}"\\} (\\d+)$`, 'm').exec(text)?.[1])
+  }
+  for (const kind of ['connection', 'request', 'probe', 'statement']) t.equal(await errors(kind), 0, kind)
+
+  await session.query('BEGIN; LOCK TABLE orders, kysely_migration')
+  await delay(1000) // the last answer of the probe is kept so long
+  const [listed, probed] = await Promise.all([send('GET', '/orders'), send('GET', '/readyz')])
+  t.match(listed, { status: 503, json: { error: 'DATABASE_UNAVAILABLE' } })
+  t.match(probed, { status: 200, json: { database: 'unreachable' } })
+  await session.query('ROLLBACK')
+  t.same([await errors('request'), await errors('probe')], [1, 1])
+
+  t.equal((await send('GET', '/orders')).status, 200)
+  t.equal(await errors('connection'), 0)
+  await session.query(
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+  )
+  while ((await errors('connection')) === 0) await delay(10)
+
+  await session.query('ALTER TABLE orders RENAME TO elsewhere')
+  t.equal((await send('GET', '/orders')).status, 500)
+  t.equal(await errors('statement'), 1)
+})
+
+t.test('a scrape that fails is counted, and the next one tells', async (t) => {
+  const { send, server } = await startService(t)
+  let broken = true
+  new Gauge({
+    name: 'moody',
+    help: 'Fails once.',
+    registers: [server.meters.registry],
+    collect() {
+      if (broken) throw new Error('a secret of the collector')
+    },
+  })
+  const failed = await send('GET', '/metrics')
+  t.match(failed, { status: 500, json: { error: 'INTERNAL' } })
+  t.notMatch(failed.text, /secret/)
+  broken = false
+  t.match((await send('GET', '/metrics')).text, /^orders_metrics_handler_errors_total 1$/m)
 })
 
 t.test('ADMIN_PORT takes /metrics from the public port', async (t) => {

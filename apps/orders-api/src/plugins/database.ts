@@ -13,7 +13,10 @@ async function database(app: FastifyInstance, { url, max }: { url: string; max: 
   await app.register(postgres, connectionOptions(url, { max }))
   app.decorate(
     'database',
-    openDatabase(app.pg.pool, (error) => app.log.warn({ err: error }, 'a database connection broke')),
+    openDatabase(app.pg.pool, (error) => {
+      app.log.warn({ err: error }, 'a database connection broke')
+      app.meters.onDatabaseError('connection') // of the metrics plugin, which is there before any connection is
+    }),
   )
 }
 

@@ -48,7 +48,11 @@ async function health(app: FastifyInstance, { version }: Options) {
     checkedAt = Date.now()
     check = assertSchema(app.database).then(
       () => 'ok',
-      (error) => (error instanceof DatabaseError ? 'schema too old' : 'unreachable'),
+      (error) => {
+        if (error instanceof DatabaseError) return 'schema too old'
+        app.meters.onDatabaseError('probe')
+        return 'unreachable'
+      },
     )
     return check
   }
@@ -90,4 +94,4 @@ async function health(app: FastifyInstance, { version }: Options) {
   app.get('/version', versionRoute, async () => version)
 }
 
-export default fp(health, { name: 'health', dependencies: ['database'] })
+export default fp(health, { name: 'health', dependencies: ['database', 'metrics'] })

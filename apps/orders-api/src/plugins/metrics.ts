@@ -1,7 +1,7 @@
 import type { OrderEventType } from '@orders/schema'
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import { Type } from '@sinclair/typebox'
-import type { FastifyInstance, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
 import { refusals } from '../api/refusals.ts'
@@ -14,10 +14,16 @@ declare module 'fastify' {
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10]
 
+/**
+ * What went wrong with the database: an open connection broke, a request or a probe was not answered in time or at all,
+ * or PostgreSQL refused a statement that the service should not have sent.
+ */
+export type DatabaseFault = (typeof databaseFaults)[number]
+const databaseFaults = ['connection', 'request', 'probe', 'statement'] as const
+
 const description = {
   method: 'GET',
   logLevel: 'fatal',
-  handler: () => {}, // the plugin has its own
   schema: {
     summary: 'Metrics for Prometheus',
     tags: ['operations'],
@@ -26,14 +32,14 @@ const description = {
       ...refusals(),
     },
   },
-} satisfies Partial<RouteOptions>
+} satisfies Omit<RouteOptions, 'url' | 'handler'>
 
 /** Prometheus metrics, of this instance only. With `endpoint: null` nothing is served here: another port does. */
 async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics' | null }) {
   const registry = new Registry()
   app.decorate('meters', createMeters(app, registry))
   await app.register(fastifyMetrics.default, {
-    endpoint: endpoint && { ...description, url: endpoint },
+    endpoint: null,
     defaultMetrics: { enabled: true, register: registry },
     routeMetrics: {
       enabled: { histogram: true, summary: false },
@@ -47,6 +53,8 @@ async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics
       },
     },
   })
+  if (endpoint)
+    app.route({ ...description, url: endpoint, handler: (_request, reply) => app.meters.answerScrape(reply) })
 }
 
 export default fp(metrics, { name: 'metrics', dependencies: ['database'] })
@@ -100,12 +108,36 @@ function createMeters(app: FastifyInstance, registry: Registry) {
     labelNames: ['type'],
     registers,
   })
+  const databaseErrors = new Counter({
+    name: 'orders_database_errors_total',
+    help: 'Database errors: connections that broke, requests and probes without an answer, statements refused.',
+    labelNames: ['kind'],
+    registers,
+  })
+  // A series that is born with its first error shows no increase: that error would raise no alert.
+  for (const kind of databaseFaults) databaseErrors.inc({ kind }, 0)
+  const scrapeErrors = new Counter({
+    name: 'orders_metrics_handler_errors_total',
+    help: 'Scrapes of /metrics that failed.',
+    registers,
+  })
   return {
     registry,
     onBatch: (size: number) => batch.observe(size),
     onEvents: (type: OrderEventType, count: number) => {
       events.inc({ type }, count)
       if (type === 'orders.order.placed.v1') placed.inc(count)
+    },
+    onDatabaseError: (kind: DatabaseFault) => databaseErrors.inc({ kind }),
+    /** Answers Prometheus with every series; a failure is a 500, and counted for the next scrape to tell. */
+    async answerScrape(reply: FastifyReply): Promise<FastifyReply> {
+      try {
+        return reply.type(registry.contentType).send(await registry.metrics())
+      } catch (error) {
+        scrapeErrors.inc()
+        app.log.error({ err: error }, 'metrics could not be collected')
+        throw error
+      }
     },
   }
 }

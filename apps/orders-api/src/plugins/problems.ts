@@ -1,3 +1,4 @@
+import { pgErrorCode } from '@orders/database'
 import { errorCatalogue } from '@orders/schema'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -28,10 +29,14 @@ async function problems(app: FastifyInstance) {
 
 export default fp(problems, { name: 'problems' })
 
-/** What a client is told of an error; what is not a known refusal is logged. */
+/** What a client is told of an error; what is not a known refusal is logged, and the database's part counted. */
 export function toldOf(error: unknown, request: FastifyRequest): Refusal {
   const refusal = refusalOf(error)
-  if (!refusal) request.log.error({ err: error }, 'request failed')
+  if (refusal?.code === 'DATABASE_UNAVAILABLE') request.server.meters.onDatabaseError('request')
+  if (!refusal) {
+    request.log.error({ err: error }, 'request failed')
+    if (pgErrorCode(error)) request.server.meters.onDatabaseError('statement')
+  }
   return refusal ?? internal
 }
 
