@@ -55,7 +55,6 @@ const listed = (params: Record<string, unknown>) => (params.allowedValues as unk
 function plain(keyword: string, message: string, params: Record<string, unknown>): string {
   if (keyword === 'required') return 'is missing'
   if (keyword === 'additionalProperties') return 'is not known here'
-  if (keyword === 'not') return 'is reserved'
   if (keyword === 'enum') return `must be one of ${listed(params).join(', ')}`
   return message
 }

@@ -43,13 +43,12 @@ t.test('currencies are those of ISO 4217, with their own decimals', async (t) =>
 t.test('a new order takes what is documented and nothing else', async (t) => {
   t.ok(Value.Check(NewOrder, { amount: 1 }))
   t.ok(Value.Check(NewOrder, { id: 'a', amount: 1, metadata: { a: 'b' } }))
-  for (const id of ['', '-a', 'a b', 'x'.repeat(65)]) {
+  for (const id of ['stats', 'export', 'import', 'stream', '', '-a', 'a b', 'x'.repeat(65)]) {
     t.notOk(Value.Check(NewOrder, { id, amount: 1 }), id)
   }
   for (const other of [{}, { amount: '1' }, { amount: 1, status: 'placed' }, { amount: 1, metadata: { a: 1 } }]) {
     t.notOk(Value.Check(NewOrder, other), JSON.stringify(other))
   }
-  t.same(NewOrder.properties.id.not, { enum: ['export', 'import', 'stats', 'stream'] }, 'addresses are no ids')
   t.notOk(Value.Check(OrderPatch, {}))
   t.notOk(Value.Check(OrderPatch, { amount: 1 }))
 })
