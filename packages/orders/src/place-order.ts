@@ -158,21 +158,12 @@ export const byId = (a: NewOrderRow, b: NewOrderRow) => (a.id < b.id ? -1 : 1)
 export function toRow(order: NewOrder, defaultCurrency: string): NewOrderRow {
   const currency = order.currency ?? defaultCurrency
   return {
-    id: order.id === undefined ? uuidv7() : unreserved(order.id),
+    id: order.id ?? uuidv7(),
     amount: amountText(order.amount, currency),
     currency,
     description: order.description ?? null,
     metadata: order.metadata ? JSON.stringify(order.metadata) : '{}',
   }
-}
-
-// Words that stand in an address where an order's id could.
-const reservedIds = new Set(['events', 'export', 'import', 'stats', 'stream'])
-
-function unreserved(id: string): string {
-  if (!reservedIds.has(id)) return id
-  const message = `${id} is a word of the API's own addresses; choose another id`
-  throw new OrdersError('VALIDATION_FAILED', `In the body, /id: ${message}.`, [{ path: '/id', message }])
 }
 
 function newOrder(orgId: string, item: NewOrderRow, time: string): Order {

@@ -59,14 +59,6 @@ t.test('what is left out is filled in', async (t) => {
   t.not(order?.id, orderOf(second as Placed)?.id)
 })
 
-t.test('an id that could not be read back under its address is refused', async (t) => {
-  const { orders, org } = await startOrders(t)
-  for (const id of ['export', 'import', 'stats', 'stream']) {
-    await t.rejects(orders.placeOrder(org, { id, amount: 1 }), { code: 'VALIDATION_FAILED', faults: [{ path: '/id' }] })
-  }
-  t.match(await orders.placeOrder(org, { id: 'statsx', amount: 1 }), { created: true })
-})
-
 t.test('many at once share few commits', async (t) => {
   const service = await startOrders(t)
   const { orders, org, admin, batches } = service
