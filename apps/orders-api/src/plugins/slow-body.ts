@@ -1,5 +1,11 @@
 import { OrdersError } from '@orders/orders'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler,
+  preValidationHookHandler,
+} from 'fastify'
 import fp from 'fastify-plugin'
 import { limits } from '../limits.ts'
 
@@ -19,20 +25,20 @@ const sweepMs = 500
 async function slowBody(app: FastifyInstance) {
   const arriving = new Map<FastifyRequest, { reply: FastifyReply; since: number }>() // oldest first
 
-  // A handler's time begins when its body is there.
-  app.addHook('onRoute', (route) => {
-    const takesBody = [route.method].flat().some((method) => /^(POST|PUT|PATCH)$/.test(method))
-    if (takesBody && route.handlerTimeout) route.handlerTimeout += limits.bodyTimeout
-  })
-  app.addHook('onRequest', (request, reply, done) => {
-    if (hasBody(request) && !request.routeOptions.config.streamsBody) {
-      arriving.set(request, { reply, since: performance.now() })
-    }
+  const begin: onRequestHookHandler = (request, reply, done) => {
+    if (hasBody(request)) arriving.set(request, { reply, since: performance.now() })
     done()
-  })
-  app.addHook('preValidation', (request, _reply, done) => {
+  }
+  const end: preValidationHookHandler = (request, _reply, done) => {
     arriving.delete(request)
     done()
+  }
+  app.addHook('onRoute', (route) => {
+    const takesBody = [route.method].flat().some((method) => /^(POST|PUT|PATCH)$/.test(method))
+    if (!takesBody || route.config?.streamsBody) return
+    if (route.handlerTimeout) route.handlerTimeout += limits.bodyTimeout // which begins when the body is there
+    route.onRequest = [begin, ...[route.onRequest ?? []].flat()]
+    route.preValidation = [end, ...[route.preValidation ?? []].flat()]
   })
 
   function sweep() {
