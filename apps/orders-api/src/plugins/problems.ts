@@ -34,7 +34,7 @@ export function toldOf(error: unknown, request: FastifyRequest): Refusal {
   const refusal = refusalOf(error)
   if (refusal?.code === 'DATABASE_UNAVAILABLE') request.server.meters.onDatabaseError('request')
   if (!refusal) {
-    request.log.error({ err: error }, 'request failed')
+    request.log.error({ err: error, reqId: request.id }, 'request failed')
     if (pgErrorCode(error)) request.server.meters.onDatabaseError('statement')
   }
   return refusal ?? internal

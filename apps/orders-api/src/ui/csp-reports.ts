@@ -14,7 +14,7 @@ export async function cspReports(app: FastifyInstance) {
   )
   app.post('/ui/csp-reports', { schema: { hide: true } }, (request, reply) => {
     for (const report of readReports(request.body as Buffer))
-      request.log.warn({ csp: report }, 'a page broke its policy')
+      request.log.warn({ csp: report, reqId: request.id }, 'a page broke its policy')
     return reply.code(204).send()
   })
 }
