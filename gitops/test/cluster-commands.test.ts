@@ -1,0 +1,182 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
+import { createServer } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { canRender, kustomizeMissing } from '../src/kustomize.ts'
+import { gitopsRoot } from '../src/render.ts'
+import { type CertificateSpec, createAuthority, type Issued } from './cluster/certificates.ts'
+import { startFromManifest } from './cluster/database.ts'
+import { containerOf, type Find, readManifests, secretsAt } from './cluster/manifests.ts'
+
+const mount = '/etc/orders/secrets/database'
+const root = join(gitopsRoot, '..')
+const issue = await createAuthority()
+
+/** The files of a pod's database folder, issued as the manifests say, with the address that the template makes. */
+async function secretFolder(t: Test, find: Find, kind: string, name: string, values: Record<string, string>) {
+  const [store = '', tls = ''] = secretsAt(find, kind, name, mount)
+  const { template } = find('ExternalSecret', store).spec.target
+  const folder = t.testdir({})
+  const url = (template.data.url as string)
+    .replace(/\{\{ \.(\w+) \}\}/g, (_, key: string) => {
+      const value = values[key]
+      if (value === undefined) throw new Error(`${store} wants ${key}, which is not among its data`)
+      return value
+    })
+    .replaceAll(mount, folder)
+  const certificate = find('Certificate', tls.replace(/-tls$/, '')).spec as CertificateSpec
+  await mkdir(folder, { recursive: true })
+  for (const [file, text] of Object.entries({ url, ...(await issue(certificate)) })) {
+    await writeFile(join(folder, file), text)
+  }
+  return { folder, url }
+}
+
+/** Starts a container's command as a pod would have it, here: with its files in `folder` and other ports. */
+function start(find: Find, kind: string, name: string, folder: string, changes: Record<string, string> = {}) {
+  const { container, env } = containerOf(find, kind, name)
+  const [command = '', ...args] = [...container.command, ...container.args]
+  const moved = Object.fromEntries(Object.entries(env).map(([key, value]) => [key, value.replace(mount, folder)]))
+  const child = spawn(command === 'node' ? process.execPath : command, args, {
+    cwd: root,
+    env: { PATH: process.env.PATH, ...moved, ...changes },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  return { child, said: collect(child) }
+}
+
+function collect(child: ChildProcess): () => string {
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (text += chunk))
+  return () => text
+}
+
+async function freePort(): Promise<string> {
+  const server = createTcpServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return String(port)
+}
+
+/** What the ingress is to the service: TLS outside, HTTP inside. */
+async function startIngress(t: Test, { 'tls.crt': cert, 'tls.key': key }: Issued, port: string) {
+  const server = createServer({ cert, key }, (incoming, answer) => {
+    const { method, url: path, headers } = incoming
+    const inner = httpRequest({ port, method, path, headers }, (got) => {
+      answer.writeHead(got.statusCode ?? 502, got.headers)
+      got.pipe(answer)
+    })
+    incoming.pipe(inner)
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+t.test('the commands of the manifests run as the manifests say', async (t) => {
+  if (!(await canRender())) {
+    t.comment(kustomizeMissing)
+    return
+  }
+  const find = await readManifests(join(gitopsRoot, 'apps/orders/overlays/local'))
+  const serverSpec = find('Certificate', 'orders-database-server').spec as CertificateSpec
+  const service = 'orders-database-rw'
+  t.ok(serverSpec.dnsNames?.includes(service), 'the server has the name that clients call')
+  const reachable = {
+    ...serverSpec,
+    dnsNames: (serverSpec.dnsNames ?? []).map((it) => (it === service ? 'localhost' : it)),
+  }
+  const database = await startFromManifest(t, find('Cluster', 'orders-database'), await issue(reachable))
+  const values = { host: 'localhost', port: String(database.port), dbname: database.name, username: database.owner }
+
+  await t.test('migrate', async (t) => {
+    const { folder } = await secretFolder(t, find, 'Job', 'orders-migrate', values)
+    const { child, said } = start(find, 'Job', 'orders-migrate', folder)
+    const [code] = await once(child, 'close')
+    t.equal(code, 0, { said: said() })
+  })
+
+  const { folder, url } = await secretFolder(t, find, 'Deployment', 'orders-api', values)
+  const [port, adminPort] = [await freePort(), await freePort()]
+  const { child, said } = start(find, 'Deployment', 'orders-api', folder, {
+    HOST: '127.0.0.1',
+    PORT: port,
+    ADMIN_PORT: adminPort,
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const { startupProbe, readinessProbe, livenessProbe } = containerOf(find, 'Deployment', 'orders-api').container
+
+  await t.test('serve', async (t) => {
+    for (const probe of [startupProbe, livenessProbe, readinessProbe]) {
+      t.equal(await firstStatus(child, `http://127.0.0.1:${port}${probe?.httpGet.path}`), 200, { said: said() })
+    }
+    const { path } = find('ServiceMonitor', 'orders-api').spec.endpoints[0]
+    const scraped = await fetch(`http://127.0.0.1:${adminPort}${path}`)
+    t.match(await scraped.text(), /^orders_placed_total /m)
+    t.equal((await fetch(`http://127.0.0.1:${port}${path}`)).status, 404, 'metrics left the public port')
+    const { rows } = await database.admin.query(
+      `SELECT DISTINCT usename, ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE application_name = 'orders'`,
+    )
+    t.strictSame(rows, [{ usename: 'orders_api', ssl: true }])
+  })
+
+  await t.test('smoke, over HTTPS', async (t) => {
+    const names = find('Ingress', 'orders-api').spec.tls[0].hosts as string[]
+    const { container, env } = containerOf(find, 'Job', 'orders-smoke')
+    t.equal(container.args.at(-1), `https://${names[0]}/`, 'the Job asks for what the ingress serves')
+    const issued = await issue({ commonName: 'ingress', dnsNames: ['localhost'], usages: ['server auth'] })
+    const outside = await startIngress(t, issued, port)
+    const authority = join(t.testdir({ 'ca.crt': issued['ca.crt'] }), 'ca.crt')
+    t.match(env.NODE_EXTRA_CA_CERTS, /\/ca\.crt$/)
+    container.args.splice(-1, 1, `https://localhost:${outside}/`)
+    const trusting = start(find, 'Job', 'orders-smoke', folder, { NODE_EXTRA_CA_CERTS: authority })
+    t.equal((await once(trusting.child, 'close'))[0], 0, { said: trusting.said() })
+    const doubting = start(find, 'Job', 'orders-smoke', folder, { NODE_EXTRA_CA_CERTS: '' })
+    t.equal((await once(doubting.child, 'close'))[0], 1, 'an authority that it does not know is refused')
+  })
+
+  await t.test('only what the manifests let in comes in', async (t) => {
+    const stranger = await issue({ commonName: 'stranger', usages: ['client auth'] })
+    const strange = t.testdir(stranger)
+    const refused = async (address: string) => {
+      const client = new pg.Client(address)
+      return client.connect().then(
+        () => client.end().then(() => 'let in'),
+        (error: Error) => error.message,
+      )
+    }
+    t.equal(await refused(url), 'let in', 'the control: the service itself')
+    t.match(await refused(url.replaceAll(folder, strange)), /certificate authentication failed/)
+    const plain = new URL(url)
+    plain.search = ''
+    t.match(await refused(plain.href), /reject/, 'without TLS')
+    t.match(await refused(url.replace('@localhost', '@127.0.0.1')), /altnames|does not match/i, 'under another name')
+  })
+
+  await t.test('SIGTERM ends it within the grace of the pod', async (t) => {
+    const grace = find('Deployment', 'orders-api').spec.template.spec.terminationGracePeriodSeconds * 1000
+    const started = performance.now()
+    child.kill('SIGTERM')
+    const [code] = await once(child, 'close')
+    t.equal(code, 0, { said: said() })
+    t.ok(performance.now() - started < grace)
+  })
+})
+
+/** The status of the first answer. Throws when the process ends before there is one. */
+async function firstStatus(child: ChildProcess, url: string): Promise<number> {
+  while (child.exitCode === null) {
+    const answer = await fetch(url).catch(() => undefined)
+    if (answer) return answer.status
+    await delay(50)
+  }
+  throw new Error(`ended with ${child.exitCode} before it answered`)
+}
