@@ -62,7 +62,7 @@ export function writeRelease(text: string | undefined, path: string, { commit, i
     item.set('digest', image.digest)
     return item
   })
-  if (commit === undefined) document.deleteIn(commitKey)
+  if (commit === undefined) document.delete('commonAnnotations')
   else document.setIn(commitKey, commit)
   return print(document)
 }
