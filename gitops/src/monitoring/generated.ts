@@ -15,14 +15,14 @@ const files = () => ({
 export const ruleFilePath = join(folder, 'orders.rules.yaml')
 
 /** Writes the dashboard and the rule file anew. */
-export function writeGenerated(): void {
-  for (const [name, text] of Object.entries(files())) writeFileSync(join(folder, name), text)
+export function writeGenerated(to = folder): void {
+  for (const [name, text] of Object.entries(files())) writeFileSync(join(to, name), text)
 }
 
-/** The committed files that are not what their sources say, relative to gitops/. */
-export function staleFiles(): string[] {
+/** The files that are not what their sources say, relative to gitops/; those that are committed unless told otherwise. */
+export function staleFiles(at = folder): string[] {
   return Object.entries(files())
-    .map(([name, text]) => ({ path: join(folder, name), text }))
+    .map(([name, text]) => ({ path: join(at, name), text }))
     .filter(({ path, text }) => !existsSync(path) || readFileSync(path, 'utf8') !== text)
     .map(({ path }) => relative(gitopsRoot, path))
 }
