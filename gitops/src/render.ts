@@ -1,6 +1,6 @@
 import { existsSync, globSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { build } from './kustomize.ts'
 
 /** The folder of this project, gitops/. */
@@ -9,10 +9,14 @@ export const gitopsRoot = join(import.meta.dirname, '..')
 /** One rendered folder; `path` is relative to gitops/, as `apps/orders/overlays/local`. */
 export type Rendered = { path: string; yaml: string }
 
-/**
- * The folders that a cluster is given: every overlay (applications, platform, Argo CD itself) and every folder of the
- * platform that has no overlay of its own.
- */
+/** The clusters there are; pull requests are rendered for the one of dev. */
+export function targetNames(root = gitopsRoot): string[] {
+  return globSync('argocd/overlays/*/', { cwd: root })
+    .map((folder) => basename(folder))
+    .sort()
+}
+
+/** The folders that a cluster is given: the overlays of applications, platform and Argo CD itself. */
 export function renderable(root = gitopsRoot): string[] {
   return globSync('{apps/*,platform/*,argocd,bootstrap}/overlays/*/kustomization.yaml', { cwd: root })
     .map((file) => dirname(file))
