@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { releasePath } from '../src/release/environments.ts'
-import { createRepository, digest, git, image, refuses, rivalWins } from './release/repository.ts'
+import { publish } from '../src/release/publish.ts'
+import { createRepository, digest, git, image, outsideQuarantine, refuses, rivalWins } from './release/repository.ts'
 
 const unknown = 'a'.repeat(40)
 const at = (list: string[], index: number) => list.at(index) ?? ''
@@ -115,11 +116,16 @@ t.test('what cannot be meant is refused in one sentence', async (t) => {
     [['rollback', '--release', digest(1), '--env', 'dev'], /stands alone/],
     [['status', '--remote', 'nowhere'], /nowhere is not a repository/],
     [['status', '--branch', 'trunk'], /origin has no branch trunk/],
+    [['status', '--branch', 'main:other'], /main:other is not a branch/],
+    [[...bumpArgs('dev', at(sources, 3)), '--request', '+other'], /\+other is not a branch/],
     [[...bumpArgs('dev', at(sources, 3)), '--request', 'main'], /would overwrite main/],
     [['adopt', '--repo', 'orders', '--registry', 'r.example.org/o', '--domain', 'example.org'], /not a repository/],
-    [['adopt', '--repo', 'https://git.example.org/o', '--registry', 'r', '--domain', 'example.org'], /not a registry/],
     [
-      ['adopt', '--repo', 'https://git.example.org/o', '--registry', 'r.example.org/o', '--domain', 'X'],
+      ['adopt', '--repo', 'https://git.example.org/o/n', '--registry', 'r', '--domain', 'example.org'],
+      /not a registry/,
+    ],
+    [
+      ['adopt', '--repo', 'https://git.example.org/o/n', '--registry', 'r.example.org/o', '--domain', 'X'],
       /not a domain/,
     ],
     [['diff', '--base', unknown], /cannot be compared with/],
@@ -280,6 +286,23 @@ t.test('another writer between fetch and push', async (t) => {
       t.equal(repository.tip(), git(origin, ['rev-parse', 'rival']))
     }
   })
+})
+
+t.test('a branch that never stands still is given up', async (t) => {
+  const { origin, clone, hook, tip } = createRepository(t)
+  hook(
+    'pre-receive',
+    `${outsideQuarantine} sh -c 'git update-ref refs/heads/main $(git commit-tree -p main -m x main^{tree})'`,
+    'always',
+  )
+  const before = tip()
+  const place = { folder: clone, remote: 'origin', branch: 'main', tries: 3 }
+  let decided = 0
+  const edit = async () => ({ files: { 'notes.txt': `${++decided}\n` }, subject: 'Note', body: '' })
+  await t.rejects(publish(place, edit), { message: 'main of origin never stood still in 3 tries: run this again' })
+  t.equal(decided, 3)
+  t.equal(git(origin, ['rev-list', '--count', `${before}..main`]), '3', 'the rival was first three times')
+  t.equal(git(origin, ['diff', '--name-only', before, 'main']), '')
 })
 
 t.test('a push whose answer is lost is found, and not done twice', async (t) => {

@@ -110,6 +110,9 @@ export async function run([command, ...args]: string[], clone: string): Promise<
   const folder = stdout.toString().trimEnd()
   const branch = one(values, 'branch') ?? 'main'
   const request = one(values, 'request')
+  for (const name of [branch, request ?? branch]) {
+    if (!/^\w[\w./-]*$/.test(name)) throw new Refusal(`${name} is not a branch: give its name without refs/heads/`)
+  }
   if (request === branch) throw new Refusal(`--request ${branch} would overwrite ${branch}: name a branch of its own`)
   return commands[command](values, { folder, remote: one(values, 'remote') ?? 'origin', branch, request })
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { Refusal } from './refusal.ts'
 
 /** What one run of git left behind. `code` is 128 or more when git itself gave up. */
 export type GitResult = { code: number; stdout: Buffer; stderr: string }
@@ -29,6 +30,7 @@ export function tryGit(folder: string, args: string[], options: GitOptions = {})
       },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : error.code
+        if (code === 'ENOENT') return reject(new Refusal('git cannot be started: install git 2.30 or newer'))
         if (typeof code === 'string') return reject(error)
         resolve({ code: code ?? 128, stdout, stderr: stderr.toString().trim() })
       },

@@ -11,6 +11,8 @@ export type Place = {
   branch: string
   /** Push to this branch instead, for a pull request; never over something else that stands there. */
   request?: string | undefined
+  /** How often it is tried while others push; 60 by default, about a minute. */
+  tries?: number
 }
 
 /** What a command wants to be in the branch: whole files by path, and why. */
@@ -19,7 +21,6 @@ export type Edit = { files: Record<string, string>; subject: string; body: strin
 /** `commit` is what was pushed; undefined where everything stood there already. */
 export type Published = { commit: string | undefined }
 
-const mostRaces = 60
 const mostFaults = 4
 const longestPause = 2000
 
@@ -30,10 +31,11 @@ const longestPause = 2000
 export async function publish(place: Place, decide: (tip: Snapshot) => Promise<Edit>): Promise<Published> {
   // A name of its own, because writers may share a clone, and FETCH_HEAD and remote-tracking branches have one lock each.
   const ref = `refs/release/${process.pid}-${randomUUID()}`
+  const { tries = 60 } = place
   let pushed: string | undefined
   let faults = 0
   try {
-    for (let attempt = 1; attempt <= mostRaces; attempt++) {
+    for (let attempt = 1; attempt <= tries; attempt++) {
       const tip = await fetchTip(place, ref)
       // A push may arrive although its answer did not: deciding again would find its own work and refuse it.
       if (tip !== undefined && pushed !== undefined && (await isAncestor(place.folder, pushed, tip))) {
@@ -53,7 +55,7 @@ export async function publish(place: Place, decide: (tip: Snapshot) => Promise<E
         throw new Refusal(`${place.remote} cannot be reached: see whether git fetch works here`)
       await setTimeout(Math.random() * Math.min(longestPause, 50 * 2 ** attempt))
     }
-    throw new Refusal(`${place.branch} of ${place.remote} never stood still in ${mostRaces} tries: run this again`)
+    throw new Refusal(`${place.branch} of ${place.remote} never stood still in ${tries} tries: run this again`)
   } finally {
     await tryGit(place.folder, ['update-ref', '-d', ref])
   }

@@ -71,19 +71,22 @@ export function createRepository(t: Test, sources = 6) {
       const input = `commit refs/heads/${branch}\ncommitter Other <other@example.com> now\ndata 5\nOther\nfrom refs/heads/${branch}^0\nM 100644 inline ${path}\ndata ${Buffer.byteLength(text)}\n${text}\ndone\n`
       git(origin, ['fast-import', '--quiet', '--done', '--date-format=now'], input)
     },
-    /** Makes the next push meet a script: it runs in the origin, once, and a failure of it refuses the push. */
-    hook: (name: 'pre-receive' | 'post-receive', script: string) => {
+    /** Makes the next push (or all) meet a script: it runs in the origin, and a failure of it refuses the push. */
+    hook: (name: 'pre-receive' | 'post-receive', script: string, times: 'once' | 'always' = 'once') => {
       const file = join(origin, 'hooks', name)
       mkdirSync(dirname(file), { recursive: true })
-      writeFileSync(file, `#!/bin/sh\nrm -f '${file}'\n${script}\n`)
+      writeFileSync(file, `#!/bin/sh\n${times === 'once' ? `rm -f '${file}'` : ''}\n${script}\n`)
       chmodSync(file, 0o755)
     },
   }
 }
 
+/** Lets a hook write to the repository, which git forbids while it looks at a push. */
+export const outsideQuarantine =
+  'env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY -u GIT_ALTERNATE_OBJECT_DIRECTORIES'
+
 /** What a rival does between our fetch and our push: main becomes the branch `rival`. */
-export const rivalWins = `env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY -u GIT_ALTERNATE_OBJECT_DIRECTORIES \\
-  git update-ref refs/heads/main refs/heads/rival`
+export const rivalWins = `${outsideQuarantine} git update-ref refs/heads/main refs/heads/rival`
 
 function commitMany(origin: string, branch: string, count: number, from?: string): string[] {
   const message = (number: number) => `Change ${number} of ${branch}`
