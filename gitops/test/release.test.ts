@@ -188,15 +188,26 @@ t.test('promote copies exactly what the environment before asks for', async (t) 
   const request = ['--from', 'staging', '--to', 'prod', '--request']
   t.match(await repository.run('promote', ...request, 'promote/prod'), /on promote\/prod, once that is merged/)
   t.equal(git(origin, ['rev-parse', 'promote/prod^']), tip, 'made again, it is the one that was there')
-  repository.write(releasePath('prod'), before, 'promote/prod')
-  await refuses(t, repository, ['promote', ...request, 'promote/prod'], /promote\/prod holds something else/)
-  await repository.run('promote', '--from', 'staging', '--to', 'prod')
-  t.same(repository.release('prod').images[0]?.digest, digest(1))
-
   await repository.run('promote', '--from', 'dev', '--to', 'staging')
+  const earlier = git(origin, ['rev-parse', 'promote/prod'])
+  await repository.run('promote', ...request, 'promote/prod')
+  t.equal(
+    git(origin, ['show', `promote/prod:${releasePath('prod')}`]),
+    git(origin, ['show', `main:${releasePath('staging')}`]),
+  )
+  t.equal(git(origin, ['rev-parse', 'promote/prod^2']), earlier, 'made anew, it needs no force')
+  t.equal(git(origin, ['diff', '--name-only', 'main', 'promote/prod']), releasePath('prod'))
+  git(origin, ['update-ref', 'refs/heads/main', 'promote/prod'])
+  await refuses(t, repository, ['rollback', '--env', 'prod', '--to', at(sources, 1)], /prod never asked for/)
+  git(origin, ['update-ref', 'refs/heads/main', 'promote/prod^'])
+  git(origin, ['branch', 'feature', 'main'])
+  repository.write('notes.txt', before, 'feature')
+  await refuses(t, repository, ['promote', ...request, 'feature'], /feature holds something else/)
   await repository.bump('prod', at(sources, 1), 1)
   t.same(repository.release('prod').commit, at(sources, 1), 'bump may repeat what the environment before has run')
   await refuses(t, repository, bumpArgs('prod', at(sources, 2), 2), /staging never asked for/)
+  await repository.run('promote', '--from', 'staging', '--to', 'prod')
+  t.same(repository.release('prod'), repository.release('staging'))
 })
 
 t.test('rollback is one commit that stays', async (t) => {

@@ -9,7 +9,7 @@ export type Place = {
   folder: string
   remote: string
   branch: string
-  /** Push to this branch instead, for a pull request; never over something else that stands there. */
+  /** Push to this branch instead, for a pull request; a request that stands there is made anew. */
   request?: string | undefined
   /** How often it is tried while others push; 60 by default, about a minute. */
   tries?: number
@@ -33,6 +33,7 @@ export async function publish(place: Place, decide: (tip: Snapshot) => Promise<E
   const ref = `refs/release/${process.pid}-${randomUUID()}`
   const { tries = 60 } = place
   let pushed: string | undefined
+  let replaced: string | undefined
   let faults = 0
   try {
     for (let attempt = 1; attempt <= tries; attempt++) {
@@ -45,11 +46,15 @@ export async function publish(place: Place, decide: (tip: Snapshot) => Promise<E
         const snapshot = new Snapshot(place.folder, tip)
         const edit = await changes(snapshot, await decide(snapshot))
         if (edit === undefined) return { commit: undefined }
-        pushed = await commit(place, ref, tip, edit)
+        pushed = await commit(place, ref, [tip, ...(replaced === undefined ? [] : [replaced])], edit)
         const outcome = await push(place, ref)
         if (outcome === 'done') return { commit: pushed }
         if (outcome === 'fault') faults++
-        else if (place.request !== undefined) return { commit: await asked(place, place.request, ref, edit) }
+        else if (outcome === 'race' && place.request !== undefined) {
+          const request = await earlier(place, place.request, ref, tip, edit)
+          if ((await changes(request, edit)) === undefined) return { commit: request.commit }
+          replaced = request.commit
+        }
       } else faults++
       if (faults === mostFaults)
         throw new Refusal(`${place.remote} cannot be reached: see whether git fetch works here`)
@@ -79,10 +84,13 @@ export async function fetchTip(place: Place, ref: string): Promise<string | unde
   return undefined
 }
 
-/** The commit of a request that was made before. Throws a Refusal when its branch holds anything else. */
-async function asked(place: Place, request: string, ref: string, edit: Edit): Promise<string> {
+/** The tip of a request that was made before. Throws a Refusal when its branch holds anything but what `edit` writes. */
+async function earlier(place: Place, request: string, ref: string, main: string, edit: Edit): Promise<Snapshot> {
   const tip = await fetchTip({ ...place, branch: request }, ref)
-  if (tip !== undefined && (await changes(new Snapshot(place.folder, tip), edit)) === undefined) return tip
+  const range = `${main}...${tip}`
+  const changed = tip === undefined ? '' : await git(place.folder, ['diff', '--name-only', range])
+  if (tip !== undefined && changed.split('\n').every((path) => path === '' || path in edit.files))
+    return new Snapshot(place.folder, tip)
   throw new Refusal(`${request} holds something else: choose another branch, or delete it if nobody needs it`)
 }
 
@@ -106,14 +114,15 @@ async function changes(tip: Snapshot, edit: Edit): Promise<Edit | undefined> {
 }
 
 /** Makes the commit without a working tree or an index, and points `ref` at it. */
-async function commit(place: Place, ref: string, parent: string, edit: Edit): Promise<string> {
+async function commit(place: Place, ref: string, parents: string[], edit: Edit): Promise<string> {
   // A commit of a pull request must be checked like any other; one that goes to the branch holds no source to build.
   const skip = place.request === undefined ? '\n[skip ci]\n' : ''
   const blob = (text: string) => `data ${Buffer.byteLength(text)}\n${text}\n`
   const input = [
     `commit ${ref}\nmark :1\ncommitter ${await identity(place.folder)} now\n`,
     blob(`${edit.subject}\n\n${edit.body.trimEnd()}\n${skip}`),
-    `from ${parent}\n`,
+    // A request made anew comes from the earlier one, because a branch that cannot be forced may take no other.
+    ...parents.map((parent, index) => `${index === 0 ? 'from' : 'merge'} ${parent}\n`),
     ...Object.entries(edit.files).map(([path, text]) => `M 100644 inline ${path}\n${blob(text)}`),
     'get-mark :1\ndone\n',
   ].join('')

@@ -30,9 +30,20 @@ export class Snapshot {
     return isAncestor(this.folder, older, newer)
   }
 
-  /** What stood in a file, newest first: the commit that wrote it and the text. At most `limit` versions. */
+  /**
+   * What stood in a file, newest first: the commit that brought it here and the text. At most `limit` versions. What only
+   * stood in a branch that was merged later never counted.
+   */
   async versions(path: string, limit = 200): Promise<{ commit: string; text: string }[]> {
-    const list = await git(this.folder, ['log', '--format=%H', `--max-count=${limit}`, this.commit, '--', path])
+    const list = await git(this.folder, [
+      'log',
+      '--first-parent',
+      '--format=%H',
+      `--max-count=${limit}`,
+      this.commit,
+      '--',
+      path,
+    ])
     const commits = list.split('\n').filter((line) => line !== '')
     const texts = await readObjects(
       this.folder,

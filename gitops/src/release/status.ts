@@ -30,7 +30,15 @@ export async function status(place: Place): Promise<Status[]> {
     for (const env of environments) {
       const path = releasePath(env)
       const release = readRelease(await main.read(path), path)
-      const written = await git(place.folder, ['log', '--max-count=1', '--format=%H %cI', tip, '--', path])
+      const written = await git(place.folder, [
+        'log',
+        '--first-parent',
+        '--max-count=1',
+        '--format=%H %cI',
+        tip,
+        '--',
+        path,
+      ])
       const [by = '', since = ''] = written.split(' ')
       found.push({
         environment: env,
