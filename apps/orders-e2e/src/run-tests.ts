@@ -12,8 +12,13 @@ import { readReport } from './tap-report.ts'
 const [target = 'test', ...options] = process.argv.slice(2)
 const root = process.cwd()
 
-const projects = globSync('{apps,packages}/*/package.json', { cwd: root })
-  .map((file) => ({ folder: join(file, '..'), ...JSON.parse(readFileSync(join(root, file), 'utf8')) }))
+const readJson = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8'))
+const { workspaces } = readJson('package.json') as { workspaces: string[] }
+const projects = globSync(
+  workspaces.map((folder) => `${folder}/package.json`),
+  { cwd: root },
+)
+  .map((file) => ({ folder: join(file, '..'), ...readJson(file) }))
   .filter(({ scripts }) => scripts?.[target] !== undefined)
   .map(({ folder, nx }) => ({ name: nx.name as string, report: join(root, folder, '.tap', `${target}.tap`) }))
   .sort((a, b) => a.name.localeCompare(b.name))
