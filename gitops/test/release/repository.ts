@@ -19,6 +19,16 @@ export function digest(number: number): string {
   return `sha256:${number.toString(16).padStart(64, 'd')}`
 }
 
+/** What `bump` is called with. */
+export function bumpArgs(env: string, commit: string, number = 1): string[] {
+  return ['bump', '--env', env, '--image', image(number), '--commit', commit]
+}
+
+/** The commit at a place of a list. */
+export function at(list: string[], index: number): string {
+  return list[index] ?? ''
+}
+
 /** Runs git in a folder and answers with its output. */
 export function git(folder: string, args: string[], input?: string): string {
   return execFileSync('git', args, { cwd: folder, input: input ?? '', encoding: 'utf8', stdio: 'pipe' }).trimEnd()
