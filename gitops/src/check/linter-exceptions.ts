@@ -1,0 +1,27 @@
+/** What the linter may say about which objects, and why that is meant. One that explains nothing fails the check. */
+export type Exception = { check: string; object: RegExp; because: string }
+
+const burst = 'A pod may use more than it asks for when its node has room: it starts faster, and 100 cost less.'
+const temporary = 'Only the temporary folder is written to, and its volume has a limit of its own.'
+
+export const exceptions: Exception[] = [
+  { check: 'container-resource-requests-equal-limits', object: /./, because: burst },
+  { check: 'container-cpu-requests-equal-limits', object: /./, because: burst },
+  { check: 'container-memory-requests-equal-limits', object: /./, because: burst },
+  { check: 'container-ephemeral-storage-request-equals-limit', object: /./, because: temporary },
+  {
+    check: 'deployment-has-host-podantiaffinity',
+    object: /./,
+    because: 'topologySpreadConstraints spread the pods over nodes and zones, which anti-affinity cannot.',
+  },
+  {
+    check: 'horizontalpodautoscaler-replicas',
+    object: /^HorizontalPodAutoscaler\/orders-api$/,
+    because: 'A laptop, dev and previews have one pod; that production has three is what the rules of our own check.',
+  },
+  {
+    check: 'networkpolicy-targets-pod',
+    object: /^NetworkPolicy\/orders-database$/,
+    because: 'The pods of the database are made by its operator, which the linter does not know.',
+  },
+]

@@ -1,0 +1,33 @@
+import { argocdRules } from './argocd.ts'
+import { configurationRules } from './configuration.ts'
+import type { Document } from './documents.ts'
+import { namespaceRules } from './namespace.ts'
+import { networkRules } from './network.ts'
+import { orderRules } from './order.ts'
+import type { Facts, Rule } from './rule.ts'
+import { securityRules } from './security.ts'
+import { workloadRules } from './workloads.ts'
+
+/** Every rule of our own, by the name that a finding shows. */
+export const rules: Record<string, Rule> = {
+  ...securityRules,
+  ...workloadRules,
+  ...networkRules,
+  ...namespaceRules,
+  ...orderRules,
+  ...configurationRules,
+  ...argocdRules,
+}
+
+/** What a rule holds against a set; `path` is the set's, below gitops/. */
+export type Finding = { path: string; rule: string; where: string; says: string }
+
+/** Everything that the rules hold against one rendered set, in their order. */
+export function judge(path: string, set: Document[], facts: Facts): Finding[] {
+  return Object.entries(rules).flatMap(([rule, look]) =>
+    look(set, facts, path).map(([where, says]) => ({ path, rule, where, says })),
+  )
+}
+
+/** One line for a terminal. */
+export const describe = ({ path, rule, where, says }: Finding) => `${path}: ${where} ${says} (${rule})`

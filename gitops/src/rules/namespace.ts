@@ -1,0 +1,88 @@
+import { type Document, nameOf, ofKind, quantity } from './documents.ts'
+import { containersOf, podsOf } from './pods.ts'
+import type { Rule } from './rule.ts'
+
+type Found = [string, string][]
+
+const clusterWide = new Set(['Namespace', 'PriorityClass', 'ClusterRole', 'ClusterRoleBinding', 'ClusterIssuer'])
+const ofCluster = ({ kind, apiVersion }: Document) =>
+  clusterWide.has(kind) || apiVersion.startsWith('policies.kyverno.io/')
+
+/** The sum of one resource of all pods at their most: the autoscaler's maximum, the surge of an update, every Job. */
+function sum(set: Document[], which: 'requests' | 'limits', what: string): number {
+  const [least] = ofKind(set, 'LimitRange').flatMap(({ spec }) => spec?.limits ?? []) as {
+    default?: Amounts
+    defaultRequest?: Amounts
+  }[]
+  const fallback = which === 'limits' ? least?.default : least?.defaultRequest
+  return podsOf(set).reduce((total, pods) => {
+    const one = pods.spec.containers.reduce(
+      (pod, { resources }) => pod + quantity(resources?.[which]?.[what] ?? fallback?.[what] ?? 0),
+      0,
+    )
+    return total + pods.most * one
+  }, 0)
+}
+type Amounts = Record<string, string | number>
+
+export const namespaceRules: Record<string, Rule> = {
+  'namespace-is-restricted': (set) =>
+    ofKind(set, 'Namespace')
+      .filter(({ metadata: { labels = {} } }) =>
+        ['enforce', 'audit', 'warn'].some((mode) => labels[`pod-security.kubernetes.io/${mode}`] !== 'restricted'),
+      )
+      .map((namespace) => [nameOf(namespace), 'lacks a pod-security label restricted: enforce, audit and warn']),
+  'everything-has-its-namespace': (set) => {
+    const [namespace, ...others] = ofKind(set, 'Namespace').map(({ metadata }) => metadata.name)
+    if (namespace === undefined || others.length > 0) return []
+    return set
+      .filter((document) => !ofCluster(document) && document.metadata.namespace !== namespace)
+      .map((document) => [nameOf(document), `is not in the namespace of its set, ${namespace}`])
+  },
+  'namespace-is-bounded': (set) =>
+    ofKind(set, 'Namespace')
+      .filter(() => podsOf(set).some(({ owner }) => owner.metadata.name.startsWith('orders')))
+      .flatMap((namespace) =>
+        ['ResourceQuota', 'LimitRange']
+          .filter((kind) => ofKind(set, kind).length === 0)
+          .map((kind): Found[number] => [
+            nameOf(namespace),
+            `has no ${kind}: one workload could take the whole cluster`,
+          ]),
+      ),
+  'quota-fits': (set) =>
+    ofKind(set, 'ResourceQuota').flatMap((quota) =>
+      Object.entries(quota.spec?.hard ?? {}).flatMap(([name, hard]): Found => {
+        const [, which, what] = /^(requests|limits)\.(cpu|memory)$/.exec(name) ?? []
+        const pods = name === 'pods' ? podsOf(set).reduce((total, { most }) => total + most, 0) : undefined
+        const needed = pods ?? (what ? sum(set, which as 'requests', what) : 0)
+        return needed <= quantity(hard) * (1 + 1e-9)
+          ? []
+          : [[nameOf(quota), `allows ${hard} of ${name}, and all pods at once need ${needed}`]]
+      }),
+    ),
+  'limit-range-fits': (set) => {
+    const max =
+      ofKind(set, 'LimitRange')
+        .flatMap(({ spec }) => spec?.limits ?? [])
+        .find(({ type }) => type === 'Container')?.max ?? {}
+    return podsOf(set).flatMap((pods) =>
+      containersOf(pods).flatMap(({ name, resources }) =>
+        Object.entries(resources?.limits ?? {})
+          .filter(([what, amount]) => quantity(amount) > quantity(max[what] ?? '1000000Gi'))
+          .map(([what]): Found[number] => [
+            `${nameOf(pods.owner)} ${name}`,
+            `has a limit of ${what} above what the LimitRange lets in`,
+          ]),
+      ),
+    )
+  },
+  'names-are-unique': (set) => {
+    const seen = new Set<string>()
+    return set.flatMap((document): Found => {
+      const key = [document.apiVersion.split('/')[0], nameOf(document), document.metadata.namespace].join(' ')
+      if (!seen.has(key)) return seen.add(key) && []
+      return [[nameOf(document), 'is there twice: the one that is applied last would win']]
+    })
+  },
+}

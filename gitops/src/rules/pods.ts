@@ -1,0 +1,88 @@
+import { type Container, type Document, type Labels, ofKind, type PodSpec } from './documents.ts'
+
+/** The pods that a resource makes: how many at once at most, and what they are like. */
+export type Pods = {
+  owner: Document
+  labels: Labels
+  spec: PodSpec
+  /** Jobs end; the others serve until they are stopped. */
+  ends: boolean
+  /** An operator writes these pods: their security is its business, not the manifest's. */
+  operated: boolean
+  least: number
+  most: number
+}
+
+/** Every kind of pod that this set makes, the ones that an operator will make included. */
+export function podsOf(set: Document[]): Pods[] {
+  return set.flatMap((owner) => {
+    const { kind, spec = {}, metadata } = owner
+    if (kind === 'Cluster' && owner.apiVersion.startsWith('postgresql.cnpg.io/')) return [databasePods(owner)]
+    if (!['Deployment', 'StatefulSet', 'Rollout', 'Job', 'DaemonSet'].includes(kind)) return []
+    const template = kind === 'Rollout' && spec.workloadRef ? templateOfReference(set, owner) : spec.template
+    if (!template?.spec) return []
+    const labels = template.metadata?.labels ?? {}
+    const ends = kind === 'Job'
+    const base = { owner, labels, spec: template.spec, ends, operated: false }
+    if (ends) return [{ ...base, least: 0, most: 1 }]
+    if (kind === 'Deployment' && spec.replicas === 0 && rolloutOf(set, metadata.name)) return []
+    const scaler = scalerOf(set, owner)
+    const least = scaler?.least ?? spec.replicas ?? 1
+    const most = (scaler?.most ?? spec.replicas ?? 1) + surgeOf(owner, scaler?.most ?? spec.replicas ?? 1)
+    return [{ ...base, least, most }]
+  })
+}
+
+/** The containers of a pod, the initial ones first. */
+export const containersOf = ({ spec }: Pods): Container[] => [...(spec.initContainers ?? []), ...spec.containers]
+
+/** The Rollout that runs a Deployment's template in its place. */
+export const rolloutOf = (set: Document[], deployment: string) =>
+  ofKind(set, 'Rollout').find(
+    ({ spec }) => spec?.workloadRef?.kind === 'Deployment' && spec.workloadRef.name === deployment,
+  )
+
+function templateOfReference(set: Document[], { spec }: Document) {
+  const { kind, name } = spec?.workloadRef ?? {}
+  return set.find((document) => document.kind === kind && document.metadata.name === name)?.spec?.template
+}
+
+/** The bounds of the autoscaler of a workload. */
+export function scalerOf(set: Document[], { kind, metadata }: Document) {
+  for (const { kind: scaler, spec = {} } of ofKind(set, 'HorizontalPodAutoscaler', 'ScaledObject')) {
+    const target = spec.scaleTargetRef
+    if (target?.name !== metadata.name || (target.kind ?? 'Deployment') !== kind) continue
+    if (scaler === 'ScaledObject') return { least: spec.minReplicaCount ?? 0, most: spec.maxReplicaCount ?? 100 }
+    return { least: spec.minReplicas ?? 1, most: spec.maxReplicas ?? 1 }
+  }
+  return undefined
+}
+
+function surgeOf({ spec = {} }: Document, replicas: number): number {
+  // Where the ingress divides the traffic, the old pods all stay until the new ones are as many.
+  if (spec.strategy?.canary?.trafficRouting) return replicas
+  const surge = spec.strategy?.canary?.maxSurge ?? spec.strategy?.rollingUpdate?.maxSurge ?? '25%'
+  return typeof surge === 'number' ? surge : Math.ceil((Number.parseInt(surge, 10) / 100) * replicas)
+}
+
+// What CloudNativePG makes: instances that listen here, and one Job at a time that prepares or joins an instance.
+function databasePods(owner: Document): Pods {
+  const { spec = {}, metadata } = owner
+  const ports = [
+    { name: 'postgresql', containerPort: 5432 },
+    { name: 'status', containerPort: 8000 },
+    { name: 'metrics', containerPort: 9187 },
+  ]
+  const container: Container = { name: 'postgres', ports, ...(spec.resources ? { resources: spec.resources } : {}) }
+  const labels = { 'cnpg.io/cluster': metadata.name }
+  const instances = spec.instances ?? 1
+  return {
+    owner,
+    labels,
+    spec: { containers: [container] },
+    ends: false,
+    operated: true,
+    least: instances,
+    most: instances + 1,
+  }
+}
