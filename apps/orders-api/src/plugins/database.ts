@@ -2,6 +2,7 @@ import postgres from '@fastify/postgres'
 import { connectionOptions, type Database, openDatabase } from '@orders/database'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import pg from 'pg'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -10,7 +11,7 @@ declare module 'fastify' {
 }
 
 async function database(app: FastifyInstance, { url, max }: { url: string; max: number }) {
-  await app.register(postgres, connectionOptions(url, { max }))
+  await app.register(postgres, { pg, ...connectionOptions(url, { max }) })
   app.decorate(
     'database',
     openDatabase(app.pg.pool, (error) => {
