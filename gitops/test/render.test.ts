@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, readdirSync, readFileSync } from 'node:fs'
+import { cpSync, globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
+import { parseAllDocuments, stringify } from 'yaml'
 import { readApplications } from '../src/applications.ts'
 import { templateChart } from '../src/helm.ts'
 import { build, canRender, kustomizeMissing } from '../src/kustomize.ts'
@@ -71,6 +72,37 @@ t.test('every target gets its own Applications', async (t) => {
     }
   }
   t.ok(charts.size >= 13, 'the add-ons are there')
+})
+
+t.test('a preview is what the number of its pull request says', async (t) => {
+  if (!rendering) return
+  const sets = parseAllDocuments(await build(join(gitopsRoot, 'argocd/overlays/dev-azure'))).map((it) => it.toJS())
+  const { source, destination } = sets.find(({ kind }) => kind === 'ApplicationSet').spec.template.spec
+  const numbered = (value: string) => value.replace('{{ .number }}', '7')
+  const [, name = '', tag = ''] = /^(.+):([^:]+)$/.exec(numbered(source.kustomize.images[0])) ?? []
+
+  // What Argo CD does to the overlay before it renders it.
+  const root = t.testdir({})
+  cpSync(join(gitopsRoot, 'apps'), join(root, 'apps'), { recursive: true })
+  cpSync(join(gitopsRoot, 'targets'), join(root, 'targets'), { recursive: true })
+  const file = join(root, source.path.replace('gitops/', ''), 'kustomization.yaml')
+  const overlay = parseAllDocuments(readFileSync(file, 'utf8'))[0]?.toJS()
+  const changed = { ...overlay, namespace: numbered(source.kustomize.namespace), images: [{ name, newTag: tag }] }
+  writeFileSync(file, stringify(changed))
+
+  const yaml = await build(dirname(file))
+  t.notMatch(yaml, 'orders-preview', 'the name without a number is gone')
+  const all = parseAllDocuments(yaml).map((it) => it.toJS())
+  const one = (kind: string) => all.find((it) => it.kind === kind)
+  const namespace = numbered(destination.namespace)
+  t.equal(one('Namespace').metadata.name, namespace)
+  t.strictSame([...new Set(all.flatMap(({ metadata }) => metadata.namespace ?? []))], [namespace])
+  t.equal(one('SecretStore').spec.provider.kubernetes.remoteNamespace, namespace)
+  const { host } = one('Ingress').spec.rules[0]
+  t.match(host, /^orders-pr-7\.dev\./)
+  t.match(yaml, `https://${host}/`, 'the smoke test asks for it')
+  const images = new Set([...yaml.matchAll(/image: (.*orders-api.*)/g)].map(([, image]) => image))
+  t.strictSame([...images], [`${name}:pr-7`])
 })
 
 t.test('bootstrap installs what Argo CD then keeps', async (t) => {
