@@ -8,6 +8,9 @@ import type { Application, Chart } from './applications.ts'
 
 const run = promisify(execFile)
 
+/** The oldest Kubernetes of the targets; without a cluster to ask, helm would take the one that it was built with. */
+const kubernetesVersion = '1.32.0'
+
 /** The chart and its values, as arguments of `helm template` and `helm upgrade`. */
 export function chartArguments({ namespace }: Application, chart: Chart, valueFiles = chart.valueFiles): string[] {
   return [
@@ -29,7 +32,8 @@ export async function templateChart(application: Application, chart: Chart): Pro
   try {
     const values = join(folder, 'values.yaml')
     await writeFile(values, stringify(chart.values ?? {}))
-    const args = ['template', ...chartArguments(application, chart, [...chart.valueFiles, values]), '--include-crds']
+    const args = ['template', ...chartArguments(application, chart, [...chart.valueFiles, values])]
+    args.push('--include-crds', '--kube-version', kubernetesVersion)
     const { stdout } = await run('helm', args, { maxBuffer: 256 * 1024 * 1024 })
     return stdout
   } catch (error) {
