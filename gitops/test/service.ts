@@ -10,10 +10,10 @@ const program = join(import.meta.dirname, '../../apps/orders-api/src/server.ts')
 type Test = { name: string; teardown(fn: () => Promise<void>): void }
 
 /** The service as a cluster runs it, with a database of its own; its address. It ends with the test. */
-export async function startService(t: Test): Promise<string> {
+export async function startService(t: Test, settings: Record<string, string> = {}): Promise<string> {
   const { url } = await createScratchDatabase(t)
   const child = spawn(process.execPath, [program], {
-    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', DATABASE_URL: url },
+    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', DATABASE_URL: url, ...settings },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   const exited = once(child, 'exit')

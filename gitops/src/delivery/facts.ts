@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parse } from 'yaml'
 
 const targets = join(import.meta.dirname, '../../targets')
@@ -23,11 +23,11 @@ export function forkFact(name: string, root = targets): string {
   return value
 }
 
-/** Where an environment is served, one address a target. */
+/** Where an environment is served, one address a target. A host is below the domain of its target, or of the fork. */
 export function addressesOf(environment: string, root = targets): URL[] {
   return globSync('*/facts.yaml', { cwd: root })
-    .map((file) => factsOf(join(file, '..'), root))
+    .map((file) => factsOf(dirname(file), root))
     .filter((facts) => facts.environment === environment && facts.host !== undefined)
-    .map(({ host }) => new URL(`https://${host}`))
+    .map(({ host, domain }) => new URL(`https://${host}.${domain ?? factsOf('fork', root).domain}`))
     .sort((a, b) => a.href.localeCompare(b.href))
 }

@@ -16,7 +16,9 @@ export async function whyNot(base: URL, commit: string): Promise<string | undefi
     const found = await commitOf(base)
     if (found !== commit) return `${base.host} runs ${found}, not ${commit}`
   }
-  const outcome = await run(process.execPath, [smoke, base.href]).catch((error: { stderr?: string }) => error)
+  const outcome = await run(process.execPath, [smoke, base.href, '--commit', commit]).catch(
+    (error: { stderr?: string }) => error,
+  )
   return outcome instanceof Error ? `the smoke test of ${base.host} fails: ${outcome.stderr?.trim()}` : undefined
 }
 
