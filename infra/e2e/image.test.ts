@@ -14,8 +14,7 @@ import { findings } from '../src/image-rules.ts'
 import { freePort, untilReady } from './service.ts'
 
 const root = join(import.meta.dirname, '../..')
-const { COMMIT = '', VERSION } = buildArguments()
-const image = process.env.ORDERS_IMAGE ?? `orders-api:${COMMIT.slice(0, 12)}`
+const image = process.env.ORDERS_IMAGE ?? `orders-api:${buildArguments().COMMIT?.slice(0, 12)}`
 const confined = ['--read-only', '--cap-drop=ALL', '--security-opt=no-new-privileges', '--user=10001:10001']
 const limits = ['--network=host', '--tmpfs=/tmp:size=64m,noexec', '--env=NODE_OPTIONS=--max-old-space-size=256']
 
@@ -89,9 +88,12 @@ t.test('it migrates, serves, keeps an order and drains, without a right it does 
   await untilReady(`${url}/readyz`)
   t.comment(`ready ${Math.round(performance.now() - started)} ms after docker run`)
 
-  t.strictSame(await (await fetch(`${url}/version`)).json(), { version: VERSION, commit: COMMIT })
+  const label = (name: string) => `{{index .Config.Labels "org.opencontainers.image.${name}"}}`
+  const labels = docker('image', 'inspect', '--format', `${label('version')} ${label('revision')}`, image).stdout.trim()
+  const [version, commit = ''] = labels.split(' ')
+  t.strictSame(await (await fetch(`${url}/version`)).json(), { version, commit })
   t.match(await (await fetch(url, { headers: { accept: 'text/html' } })).text(), /<h1/)
-  t.match(run(image, 'apps/orders-api/src/smoke.ts', url, '--commit', COMMIT), {
+  t.match(run(image, 'apps/orders-api/src/smoke.ts', url, '--commit', commit), {
     status: 0,
     stdout: /^Placed, read back/,
   })

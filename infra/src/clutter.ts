@@ -1,5 +1,6 @@
 const folders = /^(?:tests?|__tests__|bench(?:marks?)?|examples?|docs?|e2e|coverage|\.github|\.vscode)$/
-const files = /\.(?:test|spec|bench)\.[cm]?[jt]sx?$|\.d\.[cm]?ts$|\.(?:js|cjs|mjs|ts|css)\.map$|\.md$/
+const files =
+  /\.(?:test|spec|bench)\.[cm]?[jt]sx?$|\.d\.[cm]?ts$|\.(?:js|cjs|mjs|ts|css)\.map$|\.md$|\.a$|^\.[a-z]|^eslint\.config\./
 
 /**
  * Is a path below node_modules something that no process reads: tests, type declarations, documents. Folders count at

@@ -95,7 +95,7 @@ function writeControl(tree: string, { arch, version }: { arch: string; version: 
     Maintainer: 'Orders <orders@example.com>',
     Section: 'net',
     Priority: 'optional',
-    Depends: 'adduser, init-system-helpers, libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 8), tzdata',
+    Depends: 'adduser, libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 8), tzdata',
     'Installed-Size': String(kilobytes(tree)),
     Description: [
       'HTTP service that keeps orders',

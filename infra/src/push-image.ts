@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { capture, main, run } from './command.ts'
+import { capture, main } from './command.ts'
 import { buildArguments } from './image.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -27,11 +27,11 @@ export function pushCommand(image: string, platforms: string, source: string, me
 
 /** Answers the digest. Throws an Error when the build or the push fails. */
 export function pushImage(image: string, platforms: string, source: string): string {
+  // The builder that comes with Docker can neither build for two architectures nor attest.
+  capture('docker', ['buildx', 'create', '--name', builder, '--driver', 'docker-container'])
   const folder = mkdtempSync(join(tmpdir(), 'orders-push-'))
   try {
     const metadata = join(folder, 'metadata.json')
-    // The builder that comes with Docker can neither build for two architectures nor attest.
-    run('docker', ['buildx', 'create', '--name', builder, '--driver', 'docker-container'])
     const files = execFileSync('git', ['archive', '--format=tar', 'HEAD'], { cwd: root, maxBuffer: 2 ** 30 })
     const command = pushCommand(image, platforms, source, metadata)
     // Standard output belongs to the digest.

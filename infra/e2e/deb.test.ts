@@ -1,0 +1,130 @@
+/**
+ * Installs the package that `npx nx run orders-api:deb` built (ORDERS_DEB names another one) on this machine, sees it
+ * answer, upgrades and purges it. Needs root on Debian. Where systemd does not run, the units' own commands are run as
+ * their user.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { buildArguments } from '../src/image.ts'
+import { untilReady } from './service.ts'
+
+const { COMMIT = '' } = buildArguments()
+const built = join(import.meta.dirname, '../../apps/orders-api/.data')
+const deb = process.env.ORDERS_DEB ?? globSync(`${built}/orders_*.${COMMIT.slice(0, 7)}_*.deb`).at(0) ?? ''
+const underSystemd = existsSync('/run/systemd/system')
+const url = 'http://localhost:8000'
+const files = ['/opt/orders', '/lib/systemd/system/orders.service', '/etc/orders/orders.env', '/var/lib/orders']
+
+const run = (program: string, ...args: string[]) => {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env })
+  return { status, stdout, stderr }
+}
+const user = () => run('getent', 'passwd', 'orders').status === 0
+
+/** What systemd would make of a unit, without its sandbox: the command, as the user, with the environment. */
+function startUnit(name: string): ChildProcess {
+  const unit = readFileSync(`/lib/systemd/system/${name}`, 'utf8')
+  const values = (key: string) => [...unit.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map(([, value = '']) => value)
+  const lines = values('EnvironmentFile').flatMap((file) =>
+    existsSync(file.replace(/^-/, '')) ? readFileSync(file.replace(/^-/, ''), 'utf8').split('\n') : [],
+  )
+  const given = [...values('Environment'), ...lines.filter((line) => /^[A-Z]/.test(line))]
+  const rights = ['--reuid=orders', '--regid=orders', '--init-groups', '--no-new-privs', '--bounding-set=-all']
+  return spawn('setpriv', [...rights, ...(values('ExecStart')[0] ?? '').split(' ')], {
+    cwd: values('WorkingDirectory')[0],
+    env: Object.fromEntries([['PATH', '/usr/bin:/bin'], ...given.map((pair) => pair.split(/=(.*)/s, 2))]),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+}
+
+t.before(() => {
+  if (process.getuid?.() !== 0) throw new Error('Installing a package needs root: run this as root.')
+  if (!existsSync(deb)) throw new Error('There is no package of this commit: run npx nx run orders-api:deb first.')
+  if (user() || files.some((file) => existsSync(file))) throw new Error('Orders is installed here: purge it first.')
+})
+
+t.teardown(() => {
+  run('dpkg', '--purge', 'orders')
+  rmSync('/run/orders', { recursive: true, force: true })
+})
+
+t.test('it installs, and its units say nothing that systemd does not understand', async (t) => {
+  t.match(run('dpkg', '--install', deb), { status: 0 })
+  for (const file of files) t.ok(existsSync(file), file)
+  t.ok(user())
+  t.equal(statSync('/opt/orders').uid, 0, 'the service cannot change itself')
+  t.equal(statSync('/etc/orders/orders.env').mode & 0o777, 0o600)
+  const units = globSync('/lib/systemd/system/orders*.service')
+  t.equal(units.length, 3)
+  t.match(run('systemd-analyze', 'verify', '--man=no', ...units), { status: 0, stderr: '' })
+  for (const unit of units) {
+    const { stdout } = run('systemd-analyze', 'security', '--offline=true', '--no-pager', unit)
+    const [, exposure] = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout) ?? []
+    t.comment(`${unit}: exposure ${exposure}`)
+    t.ok(Number(exposure) < 2, 'systemd rates it as OK')
+  }
+})
+
+t.test('it keeps an order over a restart', async (t) => {
+  const running: ChildProcess[] = []
+  t.teardown(() => {
+    for (const child of running) child.kill('SIGTERM')
+  })
+  const start = async (name: string, says: string) => {
+    const child = startUnit(name)
+    running.push(child)
+    for await (const chunk of child.stdout ?? []) if (String(chunk).includes(says)) return child
+    throw new Error(`${name} ended without saying: ${says}`)
+  }
+  const end = async (child: ChildProcess) => {
+    child.kill('SIGTERM')
+    return once(child, 'exit')
+  }
+  const [, commit = ''] = /^Environment=ORDERS_COMMIT=(\w{40})$/m.exec(readFileSync(files[1] ?? '', 'utf8')) ?? []
+  t.ok(commit && deb.includes(commit.slice(0, 7)), 'it knows its commit')
+  const smoke = () => run('/opt/orders/bin/node', '/opt/orders/apps/orders-api/src/smoke.ts', url, '--commit', commit)
+
+  if (underSystemd) {
+    await untilReady(`${url}/readyz`, 120_000)
+    t.match(smoke(), { status: 0 })
+    t.match(run('systemctl', 'restart', 'orders'), { status: 0 })
+    await untilReady(`${url}/readyz`, 120_000)
+  } else {
+    mkdirSync('/run/orders', { mode: 0o700 })
+    run('chown', 'orders:orders', '/run/orders')
+    const database = await start('orders-database.service', 'PostgreSQL is ready')
+    await start('orders-migrate.service', 'Migrated: 0001-orders')
+    const first = await start('orders.service', 'Orders is ready')
+    t.match(smoke(), { status: 0 })
+    t.strictSame(await end(first), [0, null], 'the service drains')
+    t.strictSame(await end(database), [0, null], 'its database ends')
+    await start('orders-database.service', 'PostgreSQL is ready')
+    await start('orders-migrate.service', 'up to date')
+    await start('orders.service', 'Orders is ready')
+  }
+  t.match(await (await fetch(url, { headers: { accept: 'text/html' } })).text(), /Smoke test/)
+  const { data } = (await (await fetch(`${url}/api/v1/orders`)).json()) as { data: unknown[] }
+  t.equal(data.length, 1)
+  for (const child of running.reverse()) if (child.exitCode === null) await end(child)
+})
+
+t.test('an upgrade keeps the settings, remove keeps the orders, purge keeps nothing', async (t) => {
+  appendFileSync('/etc/orders/orders.env', 'PORT=8001\n')
+  t.match(run('dpkg', '--install', '--force-confdef', deb), { status: 0 })
+  t.match(readFileSync('/etc/orders/orders.env', 'utf8'), /^PORT=8001$/m)
+
+  t.match(run('dpkg', '--remove', 'orders'), { status: 0, stderr: '' })
+  t.notOk(existsSync('/opt/orders'))
+  t.ok(existsSync('/var/lib/orders/postgres/PG_VERSION'))
+  t.ok(existsSync('/etc/orders/orders.env'))
+
+  t.match(run('dpkg', '--purge', 'orders'), { status: 0, stderr: '' })
+  for (const file of files) t.notOk(existsSync(file), file)
+  t.notOk(user())
+  const left = run('find', '/etc/systemd/system', '/var/lib/systemd/deb-systemd-helper-enabled', '-name', 'orders*')
+  t.equal(left.stdout, '')
+})
