@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lint, unexplained } from './check/linter.ts'
 import { missingMetrics, queriesOf } from './check/metrics.ts'
@@ -13,10 +13,14 @@ import { describe, judge, rules } from './rules/judge.ts'
 import { execute } from './tools/cache.ts'
 
 const repository = join(gitopsRoot, '..')
+const controls = join(gitopsRoot, 'test/bad/controls')
+const control = (name: string) => readFileSync(join(controls, name), 'utf8')
+
+type Outcome = { faults: string[]; good: string }
 let broken = 0
 
-/** Runs one check: it answers what it found good, or throws, or answers what is wrong. */
-async function check(name: string, look: () => Promise<{ faults: string[]; good: string }>): Promise<void> {
+/** Runs one check, and shows what it found good or what is wrong. */
+async function check(name: string, look: () => Promise<Outcome>): Promise<void> {
   const began = performance.now()
   const outcome = await look().catch((error: Error) => ({ faults: [error.message], good: '' }))
   const seconds = ((performance.now() - began) / 1000).toFixed(1)
@@ -26,6 +30,13 @@ async function check(name: string, look: () => Promise<{ faults: string[]; good:
   for (const fault of outcome.faults) console.log(`        ${fault.replaceAll('\n', '\n        ')}`)
 }
 
+/** A checker that lets its known-bad input pass checks nothing. */
+function controlled(outcome: Outcome, found: string[], least: number): Outcome {
+  if (found.length >= least) return outcome
+  const says = `finds ${found.length} of the ${least} faults of its control: it checks nothing`
+  return { ...outcome, faults: [...outcome.faults, says] }
+}
+
 let sets = new Map<string, Document[]>()
 let yaml = ''
 
@@ -33,17 +44,16 @@ await check('rendering', async () => {
   const { rendered, differences } = await renderTwice()
   sets = new Map(rendered.map((one) => [one.path, readDocuments(one.yaml)]))
   yaml = rendered.map((one) => one.yaml.trimEnd()).join('\n---\n')
-  return {
-    faults: [...differences, ...remoteBases()],
-    good: `${sets.size} overlays, twice to the same bytes, none from elsewhere`,
-  }
+  const good = `${sets.size} overlays, twice to the same bytes, none from elsewhere`
+  return controlled({ faults: [...differences, ...remoteBases()], good }, remoteBases(join(controls, 'remote')), 5)
 })
 // Without anything rendered, every other check would be about nothing.
-if (broken > 0) process.exit(1)
+if (sets.size === 0) process.exit(1)
 
 await check('schemas', async () => {
   const { faults, valid } = await invalidResources(yaml)
-  return { faults, good: `${valid} resources, no unknown field` }
+  const bad = await invalidResources(control('schemas.yaml'))
+  return controlled({ faults, good: `${valid} resources, no unknown field` }, bad.faults, 5)
 })
 await check('rules', async () => {
   const facts = { sets, settings: await readSettings(), exists: (path: string) => existsSync(join(repository, path)) }
@@ -53,24 +63,24 @@ await check('rules', async () => {
 await check('linter', async () => {
   const remarks = []
   for (const [path, set] of sets) if (/^(apps|platform)\//.test(path)) remarks.push(...(await lint(path, set)))
-  return { faults: unexplained(remarks), good: `every check of kube-score, ${remarks.length} remarks explained` }
+  const bad = await lint('control', readDocuments(control('linter.yaml')))
+  const good = `every check of kube-score, ${remarks.length} remarks explained`
+  return controlled({ faults: unexplained(remarks), good }, unexplained(bad, []), 9)
 })
 await check('metrics', async () => {
   const queries = [...sets.values()].flatMap(queriesOf)
-  if (queries.length === 0) return { faults: ['no rule, analysis or dashboard was rendered'], good: '' }
-  return {
-    faults: missingMetrics(queries, readExposition(await scrapeService())),
-    good: `${queries.length} queries ask for what the service tells`,
-  }
+  const told = readExposition(await scrapeService())
+  const good = `${queries.length} queries ask for what the service tells`
+  const faults = queries.length === 0 ? ['no alert, analysis or dashboard was rendered'] : missingMetrics(queries, told)
+  return controlled({ faults, good }, missingMetrics(queriesOf(readDocuments(control('metrics.yaml'))), told), 3)
 })
 await check('alerts', async () => {
   await checkMonitoring()
   return { faults: [], good: 'promtool takes them, and they fire when they should' }
 })
 await check('workflows', async () => {
-  const said = await execute('The workflows are not as they should be.', process.execPath, [
-    join(import.meta.dirname, 'workflows-cli.ts'),
-  ])
+  const program = join(import.meta.dirname, 'workflows-cli.ts')
+  const said = await execute('The workflows are not as they should be.', process.execPath, [program])
   return { faults: [], good: said.trim().replaceAll('\n', '; ') }
 })
 

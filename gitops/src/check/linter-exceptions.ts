@@ -1,7 +1,7 @@
 /** What the linter may say about which objects, and why that is meant. One that explains nothing fails the check. */
 export type Exception = { check: string; object: RegExp; because: string }
 
-const burst = 'A pod may use more than it asks for when its node has room: it starts faster, and 100 cost less.'
+const burst = 'A pod may use more than it asks for while its node has room: it starts faster so, and costs no more.'
 const temporary = 'Only the temporary folder is written to, and its volume has a limit of its own.'
 
 export const exceptions: Exception[] = [
@@ -12,12 +12,12 @@ export const exceptions: Exception[] = [
   {
     check: 'deployment-has-host-podantiaffinity',
     object: /./,
-    because: 'topologySpreadConstraints spread the pods over nodes and zones, which anti-affinity cannot.',
+    because: 'Spread constraints distribute the pods over nodes and zones, which anti-affinity cannot.',
   },
   {
     check: 'horizontalpodautoscaler-replicas',
     object: /^HorizontalPodAutoscaler\/orders-api$/,
-    because: 'A laptop, dev and previews have one pod; that production has three is what the rules of our own check.',
+    because: 'A laptop, dev and previews have one pod; the rule enough-pods-to-lose-one looks after the others.',
   },
   {
     check: 'networkpolicy-targets-pod',

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { installSchemas, kubernetesVersion, schemaLocation } from '../tools/schemas.ts'
+import { kubernetesVersion, schemaLocation, schemasFolder } from '../tools/schemas.ts'
 import { toolPath } from '../tools.ts'
 
 type Outcome = {
@@ -13,7 +13,7 @@ type Outcome = {
  */
 export async function invalidResources(yaml: string): Promise<{ faults: string[]; valid: number }> {
   const program = await toolPath('kubeconform')
-  const folder = await installSchemas(() => {})
+  const folder = await schemasFolder()
   const args = ['-strict', '-summary', '-output', 'json', '-n', '2']
   args.push('-kubernetes-version', kubernetesVersion, '-schema-location', schemaLocation(folder))
   const { resources = [], summary } = JSON.parse(await pipe(program, args, yaml)) as Outcome

@@ -44,6 +44,12 @@ export const workloadRules: Record<string, Rule> = {
       const blocks = kept !== undefined ? kept >= least : Number.parseInt(String(maxUnavailable ?? 0), 10) < 1
       return blocks ? [[nameOf(budget), `keeps all ${least} pods, so that no node can drain: allow one to go`]] : []
     }),
+  'enough-pods-to-lose-one': (set, _facts, path) => {
+    const needed = /\/prod-[^/]+$/.test(path) ? 3 : /\/staging-[^/]+$/.test(path) ? 2 : 1
+    return serving(set)
+      .filter(({ owner, least }) => least < needed && owner.metadata.name.startsWith('orders-'))
+      .map(({ owner, least }) => [nameOf(owner), `runs as few as ${least} pods here: let it be ${needed} or more`])
+  },
   'three-probes': (set) =>
     serving(set).flatMap(({ owner, spec }) =>
       spec.containers.flatMap((container): Found => {

@@ -25,8 +25,8 @@ export async function execute(failed: string, program: string, args: string[], e
     const options = { env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 }
     return (await run(program, args, options)).stdout
   } catch (error) {
-    const { stderr, message } = error as { stderr?: string; message: string }
-    throw new Error(`${failed}\n${stderr?.trim() || message}`)
+    const { stdout = '', stderr = '', message } = error as { stdout?: string; stderr?: string; message: string }
+    throw new Error(`${failed}\n${`${stdout}${stderr}`.trim() || message}`)
   }
 }
 

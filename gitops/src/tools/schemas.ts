@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import pins from '../../tools.json' with { type: 'json' }
-import { execute, fillOnce } from './cache.ts'
+import { cacheFolder, execute, exists, fillOnce } from './cache.ts'
 
 type Schema = { [key: string]: unknown }
 type Definition = {
@@ -12,11 +12,18 @@ type Definition = {
 }
 
 const { kubernetes, crds } = pins.schemas
-const pinned = createHash('sha256').update(JSON.stringify(pins.schemas)).digest('hex').slice(0, 12)
+const folderName = `schemas-${createHash('sha256').update(JSON.stringify(pins.schemas)).digest('hex').slice(0, 12)}`
 const metadata = { $ref: '_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }
 
 /** The version of Kubernetes whose schemas these are. */
 export const kubernetesVersion: string = kubernetes.version
+
+/** The folder of the schemas. Throws an Error that says how to install them. */
+export async function schemasFolder(): Promise<string> {
+  const folder = join(cacheFolder, folderName)
+  if (await exists(folder)) return folder
+  throw new Error('The schemas are missing: run npx nx run gitops:tools.')
+}
 
 /** Where kubeconform finds the schema of a kind, in a folder made by `installSchemas`. */
 export const schemaLocation = (folder: string) => `${folder}/{{.ResourceKind}}{{.KindSuffix}}.json`
@@ -26,7 +33,7 @@ export const schemaLocation = (folder: string) => `${folder}/{{.ResourceKind}}{{
  * file a kind. They come from packages that a registry keeps and a checksum guards. Answers their folder.
  */
 export function installSchemas(say: (line: string) => void): Promise<string> {
-  return fillOnce(`schemas-${pinned}`, async (folder) => {
+  return fillOnce(folderName, async (folder) => {
     const sources = `${folder}.sources`
     try {
       say(`schemas of Kubernetes ${kubernetes.version}`)

@@ -1,0 +1,108 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import t from 'tap'
+import { parse } from 'yaml'
+import { readSettings } from '../src/check/service.ts'
+import { canRender, kustomizeMissing } from '../src/kustomize.ts'
+import { gitopsRoot, renderAll } from '../src/render.ts'
+import { type Document, nameOf, quantity, readDocuments, selects } from '../src/rules/documents.ts'
+import { describe, judge, rules } from '../src/rules/judge.ts'
+
+/** One thing done wrong in one rendered set: `set` and `remove` are JSON pointers into the resource named by `on`. */
+type Bad = {
+  in: string
+  on?: string
+  set?: Record<string, unknown>
+  remove?: string[]
+  drop?: boolean
+  add?: Document
+  also?: string[]
+}
+
+const folder = join(import.meta.dirname, 'bad')
+const files = globSync('*.yaml', { cwd: folder }).sort()
+const ruleOf = (file: string) => basename(file, '.yaml').replace(/\.\d+$/, '')
+
+const rendering = await canRender()
+if (!rendering) t.comment(kustomizeMissing)
+
+/** The container of what a JSON pointer points at, and the key in it. Throws an Error where the way ends. */
+function at(document: Document, pointer: string): [Record<string, unknown>, string] {
+  const keys = pointer.split('/').slice(1)
+  const last = keys.pop() as string
+  const plain = (key: string) => key.replaceAll('~1', '/')
+  let value = document as unknown as Record<string, unknown>
+  for (const key of keys) {
+    const next = value[plain(key)]
+    if (typeof next !== 'object' || next === null) throw new Error(`${nameOf(document)} has no ${pointer}`)
+    value = next as Record<string, unknown>
+  }
+  return [value, plain(last)]
+}
+
+function spoil(good: Document[], bad: Bad): Document[] {
+  const set = structuredClone(good)
+  if (bad.add) set.push(bad.add)
+  if (bad.on === undefined) return set
+  const document = set.find((one) => nameOf(one) === bad.on)
+  if (!document) throw new Error(`${bad.in} has no ${bad.on}`)
+  for (const [pointer, value] of Object.entries(bad.set ?? {})) {
+    const [holder, key] = at(document, pointer)
+    holder[key] = value
+  }
+  for (const pointer of bad.remove ?? []) {
+    const [holder, key] = at(document, pointer)
+    if (!(key in holder)) throw new Error(`${bad.on} has no ${pointer}`)
+    if (Array.isArray(holder)) holder.splice(Number(key), 1)
+    else delete holder[key]
+  }
+  return bad.drop ? set.filter((one) => one !== document) : set
+}
+
+t.test('every rule has a set that it refuses', async (t) => {
+  t.ok(Object.keys(rules).length >= 30)
+  t.strictSame([...new Set(files.map(ruleOf))].sort(), Object.keys(rules).sort())
+})
+
+if (rendering) {
+  const sets = new Map((await renderAll()).map(({ path, yaml }) => [path, readDocuments(yaml)]))
+  const exists = (path: string) => existsSync(join(gitopsRoot, '..', path))
+  const facts = { sets, exists, settings: await readSettings() }
+
+  t.test('nothing is held against what clusters are given', async (t) => {
+    t.ok(sets.size >= 25)
+    for (const [path, set] of sets) t.strictSame(judge(path, set, facts).map(describe), [], path)
+  })
+
+  t.test('each wrong thing is found, by its rule and no other', async (t) => {
+    for (const file of files) {
+      const bad = parse(readFileSync(join(folder, file), 'utf8')) as Bad
+      const found = judge(bad.in, spoil(sets.get(bad.in) ?? [], bad), facts)
+      const expected = [ruleOf(file), ...(bad.also ?? [])].sort()
+      t.strictSame([...new Set(found.map(({ rule }) => rule))].sort(), expected, file)
+      for (const finding of found) t.match(describe(finding), /^\S+: \S+ .+ \([a-z-]+\)$/, file)
+    }
+  })
+}
+
+t.test('quantities are read as the server reads them', async (t) => {
+  const read = ['100m', '1', 2, '192Mi', '1Gi', '0.5', '1k'].map(quantity)
+  t.strictSame(read, [0.1, 1, 2, 192 * 2 ** 20, 2 ** 30, 0.5, 1000])
+  for (const none of ['', 'much', '1X', undefined]) t.ok(Number.isNaN(quantity(none)), String(none))
+})
+
+t.test('selectors choose as the server chooses', async (t) => {
+  const labels = { app: 'orders', tier: 'api' }
+  const choose = (key: string, operator: string, values?: string[]) =>
+    selects({ matchExpressions: [{ key, operator, ...(values ? { values } : {}) }] }, labels)
+  t.ok(selects({}, {}), 'an empty one chooses all')
+  t.ok(selects({ matchLabels: { app: 'orders' } }, labels))
+  t.notOk(selects({ matchLabels: { app: 'order' } }, labels))
+  t.ok(choose('app', 'In', ['orders', 'other']))
+  t.notOk(choose('app', 'In', ['other']))
+  t.notOk(choose('app', 'NotIn', ['orders']))
+  t.ok(choose('none', 'NotIn', ['orders']))
+  t.ok(choose('app', 'Exists'))
+  t.notOk(choose('none', 'Exists'))
+  t.ok(choose('none', 'DoesNotExist'))
+})
