@@ -1,0 +1,83 @@
+/**
+ * Runs what compose.yaml puts together, part by part, on this machine: its syntax by Compose, the API with its
+ * settings, and Prometheus with its configuration and the alert rules. Needs Debian's prometheus and docker-compose.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { startEmbeddedPostgres } from '@orders/database/embedded'
+import t from 'tap'
+import { parse } from 'yaml'
+import { freePort, untilReady } from './service.ts'
+
+const root = join(import.meta.dirname, '../..')
+const folder = join(root, 'infra/compose')
+const text = readFileSync(join(folder, 'compose.yaml'), 'utf8')
+const rules = join(root, 'gitops/apps/orders/components/monitoring/generated/orders.rules.yaml')
+
+/** Compose itself, the plugin or Debian's older one, which does not know `name` yet. */
+function config(yaml: string) {
+  const plugin = spawnSync('docker', ['compose', 'version']).status === 0
+  const [program, ...first] = plugin ? ['docker', 'compose'] : ['docker-compose']
+  const input = plugin ? yaml : yaml.replace(/^name:.*$/m, '')
+  const args = [...first, '--file', '-', '--project-directory', folder, 'config', '--quiet']
+  return spawnSync(program ?? '', args, { input, encoding: 'utf8' })
+}
+
+t.test('Compose takes it, and would refuse a mistake', async (t) => {
+  t.match(config(text), { status: 0 })
+  t.match(config(text.replace('healthcheck:', 'healthchecks:')), { status: /[^0]/ })
+  t.match(config(text.replace('cap_drop: [ALL]', 'cap_drop: ALL')), { status: /[^0]/ })
+})
+
+t.test('Prometheus scrapes the service under the labels of the rules, and takes every rule', async (t) => {
+  const work = mkdtempSync(join(tmpdir(), 'orders-compose-'))
+  const running: ChildProcess[] = []
+  const postgres = await startEmbeddedPostgres({ dataDir: join(work, 'cluster'), disposable: true })
+  t.teardown(async () => {
+    for (const child of running) child.kill('SIGTERM')
+    await Promise.all(running.map((child) => child.exitCode ?? once(child, 'exit')))
+    await postgres.stop()
+    rmSync(work, { recursive: true, force: true })
+  })
+  const { services } = parse(text, { merge: true })
+  const [port, admin, own] = [await freePort(), await freePort(), await freePort()]
+  const given = { ...services.api.environment, DATABASE_URL: postgres.url, PORT: `${port}`, ADMIN_PORT: `${admin}` }
+  const env = { PATH: process.env.PATH, ...given, DRAIN_DELAY_MS: '0' }
+  execFileSync(process.execPath, services.migrate.command, { cwd: root, env, stdio: 'pipe' })
+  running.push(spawn(process.execPath, ['apps/orders-api/src/server.ts'], { cwd: root, env, stdio: 'ignore' }))
+  await untilReady(`http://127.0.0.1:${port}/readyz`)
+
+  const settings = readFileSync(join(folder, 'prometheus/prometheus.yml'), 'utf8')
+  writeFileSync(join(work, 'prometheus.yml'), settings.replace('api:9090', `127.0.0.1:${admin}`))
+  copyFileSync(rules, join(work, 'orders.rules.yaml'))
+  const options = [`--config.file=${work}/prometheus.yml`, `--storage.tsdb.path=${work}/data`]
+  const listen = `--web.listen-address=127.0.0.1:${own}`
+  running.push(spawn('prometheus', [...options, listen], { stdio: 'ignore' }))
+  await untilReady(`http://127.0.0.1:${own}/-/ready`)
+
+  // biome-ignore lint/suspicious/noExplicitAny: the assertions say what they expect of the answer
+  const ask = async (path: string): Promise<any> => {
+    const { data } = (await (await fetch(`http://127.0.0.1:${own}/api/v1/${path}`)).json()) as { data: unknown }
+    return data
+  }
+  const up = encodeURIComponent('up{job="orders-api",namespace="orders-local"} == 1')
+  for (const end = Date.now() + 30_000; (await ask(`query?query=${up}`)).result.length === 0; await delay(200)) {
+    if (Date.now() > end) throw new Error('Prometheus did not scrape the service in 30 s.')
+  }
+  const expected = parse(readFileSync(rules, 'utf8')).groups.flatMap((group: { rules: object[] }) => group.rules)
+  type Rule = { health: string; lastError?: string }
+  const loaded = async () => (await ask('rules')).groups.flatMap(({ rules }: { rules: Rule[] }) => rules) as Rule[]
+  for (const end = Date.now() + 30_000; (await loaded()).some(({ health }) => health === 'unknown'); await delay(200)) {
+    if (Date.now() > end) throw new Error('Prometheus did not evaluate the rules in 30 s.')
+  }
+  t.equal((await loaded()).length, expected.length)
+  t.ok(expected.length >= 6)
+  t.strictSame(
+    (await loaded()).filter(({ health }) => health !== 'ok'),
+    [],
+  )
+})
