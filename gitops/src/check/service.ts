@@ -33,24 +33,20 @@ export async function scrapeService(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), 'orders-metrics-'))
   const database = await startEmbeddedPostgres({ dataDir })
   try {
-    const env = { ...process.env, DATABASE_URL: database.url }
-    await execute(
-      'The database was not migrated.',
-      process.execPath,
-      [join(repository, 'packages/database/src/migrate-cli.ts')],
-      env,
-    )
-    return await withService(env, useService)
+    const migrate = [join(repository, 'packages/database/src/migrate-cli.ts')]
+    await execute('The database was not migrated.', process.execPath, migrate, { DATABASE_URL: database.url })
+    return await withService(database.url, useService)
   } finally {
     await database.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
 }
 
-async function withService<T>(env: NodeJS.ProcessEnv, use: (address: string) => Promise<T>): Promise<T> {
-  const settings = { HOST: '127.0.0.1', PORT: '0', DRAIN_DELAY_MS: '0' }
+async function withService<T>(DATABASE_URL: string, use: (address: string) => Promise<T>): Promise<T> {
+  // Nothing of the caller's environment may move /metrics or limit what is asked here.
+  const settings = { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', DRAIN_DELAY_MS: '0' }
   const child = spawn(process.execPath, [server], {
-    env: { ...env, ...settings },
+    env: { ...settings, DATABASE_URL },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')
