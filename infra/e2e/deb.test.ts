@@ -1,6 +1,6 @@
 /**
- * Installs the package that `npx nx run orders-api:deb` built (ORDERS_DEB names another one) on this machine, sees it
- * answer, upgrades and purges it. Needs root on Debian. Where systemd does not run, the units' own commands are run as
+ * Installs the package that `npx nx run orders-api:deb` built last (ORDERS_DEB names another one) on this machine, sees
+ * it answer, upgrades and purges it. Needs root on Debian. Where systemd does not run, the units' own commands are run as
  * their user.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
@@ -8,12 +8,11 @@ import { once } from 'node:events'
 import { appendFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { buildArguments } from '../src/image.ts'
 import { untilReady } from './service.ts'
 
-const { COMMIT = '' } = buildArguments()
 const built = join(import.meta.dirname, '../../apps/orders-api/.data')
-const deb = process.env.ORDERS_DEB ?? globSync(`${built}/orders_*.${COMMIT.slice(0, 7)}_*.deb`).at(0) ?? ''
+// Their names sort by the time of their commit.
+const deb = process.env.ORDERS_DEB ?? globSync(`${built}/orders_*.deb`).sort().at(-1) ?? ''
 const underSystemd = existsSync('/run/systemd/system')
 const url = 'http://localhost:8000'
 const files = ['/opt/orders', '/lib/systemd/system/orders.service', '/etc/orders/orders.env', '/var/lib/orders']
@@ -34,16 +33,17 @@ function startUnit(name: string): ChildProcess {
   )
   const given = [...values('Environment'), ...lines.filter((line) => /^[A-Z]/.test(line))]
   const rights = ['--reuid=orders', '--regid=orders', '--init-groups', '--no-new-privs', '--bounding-set=-all']
-  return spawn('setpriv', [...rights, ...(values('ExecStart')[0] ?? '').split(' ')], {
+  const command = ['setpriv', ...rights, ...(values('ExecStart')[0] ?? '').split(' ')]
+  // Nothing of this process's environment, as under systemd.
+  return spawn('env', ['--ignore-environment', 'PATH=/usr/bin:/bin', ...given, ...command], {
     cwd: values('WorkingDirectory')[0],
-    env: Object.fromEntries([['PATH', '/usr/bin:/bin'], ...given.map((pair) => pair.split(/=(.*)/s, 2))]),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 }
 
 t.before(() => {
   if (process.getuid?.() !== 0) throw new Error('Installing a package needs root: run this as root.')
-  if (!existsSync(deb)) throw new Error('There is no package of this commit: run npx nx run orders-api:deb first.')
+  if (!existsSync(deb)) throw new Error('There is no package yet: run npx nx run orders-api:deb first.')
   if (user() || files.some((file) => existsSync(file))) throw new Error('Orders is installed here: purge it first.')
 })
 
@@ -53,7 +53,7 @@ t.teardown(() => {
 })
 
 t.test('it installs, and its units say nothing that systemd does not understand', async (t) => {
-  t.match(run('dpkg', '--install', deb), { status: 0 })
+  t.match(run('apt-get', 'install', '--yes', '--no-install-recommends', deb), { status: 0 })
   for (const file of files) t.ok(existsSync(file), file)
   t.ok(user())
   t.equal(statSync('/opt/orders').uid, 0, 'the service cannot change itself')

@@ -28,7 +28,7 @@ function ciRun(t: Test, outcomes: Record<string, string> = {}) {
   return { folder, stdout, status, last: lines.at(-1), failed: lines.filter((line) => line.startsWith('FAILED ')) }
 }
 
-const checks = 11
+const checks = 16
 const readmeTests = 12
 const e2e = 3
 
