@@ -78,13 +78,14 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     inFlight.set(lane, (inFlight.get(lane) ?? 0) + 1)
     const fresh = refuseLate(batch)
     onBatch?.(fresh.length)
-    if (fresh.length > 0) await answer(lane, fresh)
+    const deliver = await answers(lane, fresh)
     running--
     const left = (inFlight.get(lane) ?? 1) - 1
     if (left === 0) inFlight.delete(lane)
     else inFlight.set(lane, left)
-    if (queues.size > 0) schedule()
-    else if (running === 0) for (const resolve of onIdle.splice(0)) resolve()
+    startBatches() // before the answers go out: the database works while this process writes them
+    deliver()
+    if (running === 0 && waiting === 0) for (const resolve of onIdle.splice(0)) resolve()
   }
 
   /** A batch is in the order of arrival: if its first entry is in time, all are. */
@@ -97,20 +98,29 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     return batch.slice(late.length)
   }
 
-  async function answer(lane: string, batch: Waiting<Item, Result>[]): Promise<void> {
+  /** Runs a batch, and returns what tells each of its requests the outcome. */
+  async function answers(lane: string, batch: Waiting<Item, Result>[]): Promise<() => void> {
+    if (batch.length === 0) return () => {}
     try {
       const items = batch.map(({ item }) => item)
       const results = await run(lane, items)
-      batch.forEach(({ resolve, reject }, i) => {
-        const result = results[i]
-        if (result instanceof Error) reject(result)
-        else resolve(result as Result)
-      })
+      return () =>
+        batch.forEach(({ resolve, reject }, i) => {
+          const result = results[i]
+          if (result instanceof Error) reject(result)
+          else resolve(result as Result)
+        })
     } catch (error) {
       if (batch.length > 1 && isItemFault(error)) {
         const middle = batch.length >> 1
-        await Promise.all([answer(lane, batch.slice(0, middle)), answer(lane, batch.slice(middle))])
-      } else for (const { reject } of batch) reject(error)
+        const halves = await Promise.all([answers(lane, batch.slice(0, middle)), answers(lane, batch.slice(middle))])
+        return () => {
+          for (const deliver of halves) deliver()
+        }
+      }
+      return () => {
+        for (const { reject } of batch) reject(error)
+      }
     }
   }
 

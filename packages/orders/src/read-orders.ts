@@ -24,7 +24,6 @@ export function createReading(database: Database, cursorKey: Buffer) {
         return row && toOrder(row)
       })
     },
-    perLane: 2,
   })
 
   // A lane of this batcher is one page of one organisation: all its items have the same answer.
@@ -35,7 +34,6 @@ export function createReading(database: Database, cursorKey: Buffer) {
       const page = await readPage(first.orgId, first.page, first.scope)
       return items.map(() => page)
     },
-    perLane: 2,
   })
 
   /** Throws ORDER_NOT_FOUND. */

@@ -37,10 +37,7 @@ async function health(app: FastifyInstance, { version }: Options) {
 
   app.decorate('startDraining', () => {
     draining = true
-  })
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (draining) reply.header('connection', 'close')
-    done()
+    app.closeConnections()
   })
 
   function databaseState() {
@@ -94,4 +91,4 @@ async function health(app: FastifyInstance, { version }: Options) {
   app.get('/version', versionRoute, async () => version)
 }
 
-export default fp(health, { name: 'health', dependencies: ['database', 'metrics'] })
+export default fp(health, { name: 'health', dependencies: ['http-hygiene', 'database', 'metrics'] })

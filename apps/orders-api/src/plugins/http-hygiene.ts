@@ -10,6 +10,10 @@ declare module 'fastify' {
     /** The route bounds its own time: it needs no handlerTimeout. */
     keepsTime?: boolean
   }
+  interface FastifyInstance {
+    /** From now on an answer is the last one of its connection. */
+    closeConnections: () => void
+  }
 }
 
 const maxHeaders = 64
@@ -34,7 +38,10 @@ async function httpHygiene(app: FastifyInstance, { version }: { version: string 
   // Node would answer these two by itself, without a problem document.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   app.server.on('connect', (_request, socket) => refuseConnection(new Error('CONNECT is for proxies'), socket))
-  const common = answerHeaders(version)
+  let common: Record<string, string> = answerHeaders(version)
+  app.decorate('closeConnections', () => {
+    common = { ...common, connection: 'close' }
+  })
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(common)
     reply.header('x-request-id', request.id)
