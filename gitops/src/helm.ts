@@ -46,6 +46,7 @@ export async function templateChart(application: Application, chart: Chart): Pro
 /** One sentence for a helm that is not there, else what helm said. */
 export function explainHelm(error: unknown, name: string): string {
   const { code, stderr, message } = error as { code?: string; stderr?: string; message: string }
-  if (code === 'ENOENT') return 'This needs helm 3.14 or newer: install it and put it on PATH.'
+  // EACCES: a folder of PATH that this user may not enter, and no helm in the others.
+  if (code === 'ENOENT' || code === 'EACCES') return 'This needs helm 3.14 or newer: install it and put it on PATH.'
   return `The chart of ${name} cannot be used: ${stderr?.trim() || message}`
 }

@@ -64,7 +64,7 @@ t.test('every tool and schema is pinned to one version', async (t) => {
 })
 
 t.test('a failing program is quoted after what to do about it', async (t) => {
-  const failing = execute('Do this.', process.execPath, ['-e', 'console.log(1); console.error(2); process.exit(3)'])
+  const failing = execute('Do this.', process.execPath, ['-e', 'console.log("1"); console.error("2"); process.exit(3)'])
   await t.rejects(failing, { message: 'Do this.\n1\n2' })
 })
 

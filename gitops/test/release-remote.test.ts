@@ -51,7 +51,9 @@ t.test('a branch that never stands still is given up', async (t) => {
   const { origin, clone, hook, tip } = createRepository(t)
   hook(
     'pre-receive',
-    `${outsideQuarantine} sh -c 'git update-ref refs/heads/main $(git commit-tree -p main -m x main^{tree})'`,
+    `${outsideQuarantine} GIT_AUTHOR_NAME=Rival GIT_AUTHOR_EMAIL=rival@example.org \
+       GIT_COMMITTER_NAME=Rival GIT_COMMITTER_EMAIL=rival@example.org \
+       sh -c 'git update-ref refs/heads/main $(git commit-tree -p main -m x main^{tree})'`,
     'always',
   )
   const before = tip()
