@@ -53,13 +53,8 @@ function insertHistory(orgId: string, orders: SeedOrder[]): Statement {
         SELECT $1::uuid, id, amount, currency, status, description, metadata, created_at, at, version
         FROM step WHERE version = cardinality(path)
       ), events AS (
-        INSERT INTO order_events (org_id, order_id, sequence, type, data, occurred_at)
-        SELECT $1::uuid, id, version, 'orders.order.' || status || '.v1', json_build_object(
-          'id', id, 'org_id', $1::uuid, 'project_id', NULL, 'amount', amount, 'currency', currency, 'status', status,
-          'description', description, 'metadata', metadata,
-          'created_at', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-          'updated_at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'version', version), at
-        FROM step
+        INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata, occurred_at)
+        SELECT $1::uuid, id, version, 'orders.order.' || status || '.v1', status, description, metadata, at FROM step
       )
       INSERT INTO outbox (org_id, order_id, sequence, created_at) SELECT $1::uuid, id, version, at FROM step`,
     values: [

@@ -17,12 +17,15 @@ export interface OrdersTable {
   version: Generated<number>
 }
 
+/** `sequence` is the order's version after the change, and `occurred_at` its `updated_at`. */
 export interface OrderEventsTable {
   org_id: string
   order_id: string
   sequence: number
   type: string
-  data: ColumnType<Record<string, unknown>, string, never>
+  status: string
+  description: string | null
+  metadata: ColumnType<Record<string, string>, string, never>
   occurred_at: Time
 }
 

@@ -4,7 +4,7 @@ import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
 import { assertSameContent, byId, inFlight, isRowFault, toRow } from './place-order.ts'
-import { type NewOrderRow, placeOrders, selectPlaced } from './placement-repository.ts'
+import { type NewOrderRow, type PlacedContent, placeOrders, selectPlaced } from './placement-repository.ts'
 import { retryingConflicts } from './retry.ts'
 
 /** An order with the line it stands on (where it begins), or why that line holds none. */
@@ -21,7 +21,7 @@ export type ImportProgress = {
 }
 
 type Outcome = 'placed' | 'existing' | OrdersError
-type PlacedBefore = { placed: Record<string, unknown> | null }
+type PlacedBefore = { placed: PlacedContent | null }
 type Result = { outcomes: Outcome[] } | { error: unknown }
 type Group = { items: ImportItem[]; ids: Set<string>; result: Promise<Result> }
 

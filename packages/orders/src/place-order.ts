@@ -10,6 +10,7 @@ import {
   completeClaims,
   insertAnsweredClaim,
   type NewOrderRow,
+  type PlacedContent,
   placeClaimedOrders,
   placeOrders,
   type StoredAnswer,
@@ -38,7 +39,7 @@ type Options = {
 export type Conflict = OrderRow & {
   fingerprint: Buffer | null
   answer: StoredAnswer | null
-  placed: Record<string, unknown> | null
+  placed: PlacedContent | null
 }
 
 const placeAttempts = 3
@@ -52,6 +53,7 @@ export const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(
 export function createPlacing({ database, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
   const places = createBatcher<Placement, Placed | undefined>({
     run: retryingConflicts(placeBatch),
+    perLane: 2,
     isItemFault: isRowFault,
     onBatch,
   })
@@ -183,24 +185,17 @@ function newOrder(orgId: string, item: NewOrderRow, time: string): Order {
   }
 }
 
-/** Throws ORDER_ID_TAKEN unless the order was placed with the same content; `placed` is the data of its first event. */
-export function assertSameContent(item: NewOrderRow, placed: Record<string, unknown>): void {
-  if (isDeepStrictEqual(contentOf(item), placedContent(placed))) return
+/** Throws ORDER_ID_TAKEN unless the order was placed with the same content. */
+export function assertSameContent(item: NewOrderRow, placed: PlacedContent): void {
+  if (isDeepStrictEqual(contentOf(item), placed)) return
   throw new OrdersError('ORDER_ID_TAKEN', `The order ${item.id} was placed before with other content.`)
 }
 
-const contentOf = ({ amount, currency, description, metadata }: NewOrderRow) => ({
+const contentOf = ({ amount, currency, description, metadata }: NewOrderRow): PlacedContent => ({
   amount: Number(amount),
   currency,
   description,
   metadata: JSON.parse(metadata),
-})
-
-const placedContent = ({ amount, currency, description, metadata }: Record<string, unknown>) => ({
-  amount,
-  currency,
-  description,
-  metadata,
 })
 
 export const inFlight = () =>

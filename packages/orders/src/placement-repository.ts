@@ -1,4 +1,5 @@
 import type { Statement } from '@orders/database'
+import type { Order } from '@orders/schema'
 import { orderColumns } from './row.ts'
 
 /** The content of an order that is to be placed; `amount` and `metadata` as text for PostgreSQL. */
@@ -10,25 +11,20 @@ export type NewOrderRow = {
   metadata: string
 }
 
+/** What an order was placed with, to compare it with what is placed under the same id. */
+export type PlacedContent = Pick<Order, 'amount' | 'currency' | 'description' | 'metadata'>
+
 /** Whose request an Idempotency-Key names, and a digest of its body. */
 export type Claim = { route: string; principal: string; key: string; fingerprint: Buffer }
 
 /** What was answered, kept to be answered again byte for byte. */
 export type StoredAnswer = { status: number; headers: Record<string, string>; body: string }
 
-// Shared tail: the event and the outbox row of every order that was really inserted. The order's JSON is put together
-// as text: jsonb_build_object looks the type of each argument up again, a fifth of the whole statement.
+// Shared tail: the event and the outbox row of every order that was really inserted.
 const recordPlaced = `
-  clock AS (
-    SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time
-  ), event AS (
-    INSERT INTO order_events (org_id, order_id, sequence, type, data)
-    SELECT org_id, id, 1, 'orders.order.placed.v1', format(
-      '{"id":%s,"org_id":"%s","project_id":null,"amount":%s,"currency":%s,"status":"placed","description":%s,' ||
-      '"metadata":%s,"created_at":"%s","updated_at":"%s","version":1}',
-      to_json(id), org_id, amount, to_json(currency), coalesce(to_json(description)::text, 'null'), metadata,
-      (SELECT time FROM clock), (SELECT time FROM clock))::json
-    FROM placed
+  event AS (
+    INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
+    SELECT org_id, id, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
@@ -120,6 +116,10 @@ export function insertAnsweredClaim(orgId: string, claim: Claim, answer: StoredA
   }
 }
 
+/** What an order was placed with, null if there is none. */
+const placedContent = `CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'currency', o.currency,
+    'description', e.description, 'metadata', e.metadata) END`
+
 /**
  * What is already there for requests that could not be placed, one row a request in their order. LIMIT 1 makes it a
  * look-up by key for each: as plain joins, a planner without statistics read all rows of the organisation (measured:
@@ -128,13 +128,13 @@ export function insertAnsweredClaim(orgId: string, claim: Claim, answer: StoredA
 export function selectConflicts(orgId: string, requests: { id: string; claim: Claim | undefined }[]): Statement {
   return {
     name: 'select_conflicts',
-    text: `SELECT r.fingerprint, r.answer, e.data AS placed, ${orderColumns.map((column) => `o.${column}`).join(', ')}
+    text: `SELECT r.fingerprint, r.answer, ${placedContent} AS placed, ${orderColumns.map((column) => `o.${column}`).join(', ')}
       FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
         AS n (id, route, principal, key, position)
       LEFT JOIN LATERAL (SELECT * FROM idempotency_records r
         WHERE r.org_id = $1 AND r.route = n.route AND r.principal = n.principal AND r.key = n.key LIMIT 1) r ON true
       LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
-      LEFT JOIN LATERAL (SELECT data FROM order_events e
+      LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
         WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position`,
     values: [
@@ -151,8 +151,9 @@ export function selectConflicts(orgId: string, requests: { id: string; claim: Cl
 export function selectPlaced(orgId: string, ids: string[]): Statement {
   return {
     name: 'select_placed',
-    text: `SELECT e.data AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
-      LEFT JOIN LATERAL (SELECT data FROM order_events e
+    text: `SELECT ${placedContent} AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
+      LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
+      LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
         WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position`,
     values: [orgId, ids],

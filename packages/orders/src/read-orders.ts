@@ -3,9 +3,9 @@ import type { Order, OrderEvent, OrderFilter, OrderPage, OrderStats } from '@ord
 import { createBatcher } from './batcher.ts'
 import { notFound } from './change-order.ts'
 import { createCursors } from './cursor.ts'
-import { selectEvents } from './event-repository.ts'
+import { type EventRow, selectEvents } from './event-repository.ts'
 import { selectOrders, selectPage, selectStats } from './order-repository.ts'
-import { type OrderRow, toOrder, toRfc3339 } from './row.ts'
+import { type OrderRow, toOrder } from './row.ts'
 
 type Page = { filter: OrderFilter; limit: number; cursor: string | undefined }
 
@@ -16,6 +16,7 @@ export function createReading(database: Database, cursorKey: Buffer) {
   const cursors = createCursors(cursorKey)
 
   const byId = createBatcher<string, Order | undefined>({
+    perLane: 2,
     run: async (orgId, ids) => {
       const rows = await database.readInTenant<OrderRow>(orgId, selectOrders(orgId, ids))
       const found = new Map(rows.map((row) => [row.id, row]))
@@ -59,9 +60,9 @@ export function createReading(database: Database, cursorKey: Buffer) {
 
   /** The history of an order, oldest first, from the event after the sequence `after`. Throws ORDER_NOT_FOUND. */
   async function listEvents(orgId: string, id: string, { after = 0, limit = maxPage } = {}): Promise<OrderEvent[]> {
-    const events = await database.readInTenant<OrderEvent>(orgId, selectEvents(orgId, id, after, limit))
+    const events = await database.readInTenant<EventRow>(orgId, selectEvents(orgId, id, after, limit))
     if (events.length === 0) await getOrder(orgId, id)
-    return events.map((event) => ({ ...event, occurred_at: toRfc3339(event.occurred_at) }))
+    return events.map(toEvent)
   }
 
   /** Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. */
@@ -70,4 +71,16 @@ export function createReading(database: Database, cursorKey: Buffer) {
   }
 
   return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }
+}
+
+function toEvent(row: EventRow): OrderEvent {
+  const data = toOrder(row)
+  return {
+    id: row.event_id,
+    type: row.type,
+    order_id: data.id,
+    sequence: data.version,
+    occurred_at: data.updated_at,
+    data,
+  }
 }

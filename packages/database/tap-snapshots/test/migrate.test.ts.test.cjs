@@ -74,7 +74,9 @@ CREATE TABLE order_events (
   order_id text COLLATE "C" NOT NULL,
   sequence integer NOT NULL CHECK (sequence > 0),
   type text COLLATE "C" NOT NULL,
-  data json NOT NULL,
+  status text COLLATE "C" NOT NULL,
+  description text,
+  metadata jsonb NOT NULL,
   occurred_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (org_id, order_id, sequence)
 );

@@ -115,16 +115,9 @@ WITH claimed AS (
         WHERE key IS NULL OR (route, principal, key) IN (SELECT route, principal, key FROM claimed)
         ORDER BY id ON CONFLICT DO NOTHING RETURNING *
       ), 
-  clock AS (
-    SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time
-  ), event AS (
-    INSERT INTO order_events (org_id, order_id, sequence, type, data)
-    SELECT org_id, id, 1, 'orders.order.placed.v1', format(
-      '{"id":%s,"org_id":"%s","project_id":null,"amount":%s,"currency":%s,"status":"placed","description":%s,' ||
-      '"metadata":%s,"created_at":"%s","updated_at":"%s","version":1}',
-      to_json(id), org_id, amount, to_json(currency), coalesce(to_json(description)::text, 'null'), metadata,
-      (SELECT time FROM clock), (SELECT time FROM clock))::json
-    FROM placed
+  event AS (
+    INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
+    SELECT org_id, id, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
@@ -214,16 +207,9 @@ WITH placed AS (
   FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[])
       AS input (id, amount, currency, description, metadata)
       ON CONFLICT DO NOTHING RETURNING *), 
-  clock AS (
-    SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time
-  ), event AS (
-    INSERT INTO order_events (org_id, order_id, sequence, type, data)
-    SELECT org_id, id, 1, 'orders.order.placed.v1', format(
-      '{"id":%s,"org_id":"%s","project_id":null,"amount":%s,"currency":%s,"status":"placed","description":%s,' ||
-      '"metadata":%s,"created_at":"%s","updated_at":"%s","version":1}',
-      to_json(id), org_id, amount, to_json(currency), coalesce(to_json(description)::text, 'null'), metadata,
-      (SELECT time FROM clock), (SELECT time FROM clock))::json
-    FROM placed
+  event AS (
+    INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
+    SELECT org_id, id, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
@@ -252,9 +238,9 @@ WITH placed AS (
 exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
 
     WITH event AS (
-      INSERT INTO order_events (org_id, order_id, sequence, type, data)
-      VALUES ($1, $2, $3, $4, $5))
-    INSERT INTO outbox (org_id, order_id, sequence) VALUES ($6, $7, $8)
+      INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
+      VALUES ($1, $2, $3, $4, $5, $6, $7))
+    INSERT INTO outbox (org_id, order_id, sequence) VALUES ($8, $9, $10)
 
 [
  [
@@ -262,7 +248,9 @@ exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
   "a",
   1,
   "orders.order.placed.v1",
-  "{\\"id\\":\\"a\\",\\"org_id\\":\\"00000000-0000-7000-8000-000000000000\\",\\"project_id\\":null,\\"amount\\":1.5,\\"currency\\":\\"EUR\\",\\"status\\":\\"placed\\",\\"description\\":null,\\"metadata\\":{},\\"created_at\\":\\"2026-01-01T00:00:00.000Z\\",\\"updated_at\\":\\"2026-01-01T00:00:00.000Z\\",\\"version\\":1}",
+  "placed",
+  null,
+  "{}",
   "00000000-0000-7000-8000-000000000000",
   "a",
   1
@@ -271,13 +259,14 @@ exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
 `
 
 exports[`test/sql.test.ts > TAP > selectConflicts > selectConflicts 1`] = `
-SELECT r.fingerprint, r.answer, e.data AS placed, o.id, o.org_id, o.project_id, o.amount, o.currency, o.status, o.description, o.metadata, o.created_at, o.updated_at, o.version
+SELECT r.fingerprint, r.answer, CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'currency', o.currency,
+    'description', e.description, 'metadata', e.metadata) END AS placed, o.id, o.org_id, o.project_id, o.amount, o.currency, o.status, o.description, o.metadata, o.created_at, o.updated_at, o.version
       FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
         AS n (id, route, principal, key, position)
       LEFT JOIN LATERAL (SELECT * FROM idempotency_records r
         WHERE r.org_id = $1 AND r.route = n.route AND r.principal = n.principal AND r.key = n.key LIMIT 1) r ON true
       LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
-      LEFT JOIN LATERAL (SELECT data FROM order_events e
+      LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
         WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position
 
@@ -303,8 +292,10 @@ SELECT r.fingerprint, r.answer, e.data AS placed, o.id, o.org_id, o.project_id, 
 `
 
 exports[`test/sql.test.ts > TAP > selectEvents > selectEvents 1`] = `
-SELECT order_id || '.' || sequence AS id, type, order_id, sequence, occurred_at, data FROM order_events
-      WHERE org_id = $1 AND order_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4
+SELECT o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_id, o.amount, o.currency,
+        e.status, e.description, e.metadata, o.created_at, e.occurred_at AS updated_at, e.sequence AS version
+      FROM orders o JOIN order_events e ON e.org_id = o.org_id AND e.order_id = o.id
+      WHERE o.org_id = $1 AND o.id = $2 AND e.sequence > $3 ORDER BY e.sequence LIMIT $4
 
 [
  "00000000-0000-7000-8000-000000000000",
@@ -356,8 +347,10 @@ select "id", "org_id", "project_id", "amount", "currency", "status", "descriptio
 `
 
 exports[`test/sql.test.ts > TAP > selectPlaced > selectPlaced 1`] = `
-SELECT e.data AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
-      LEFT JOIN LATERAL (SELECT data FROM order_events e
+SELECT CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'currency', o.currency,
+    'description', e.description, 'metadata', e.metadata) END AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
+      LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
+      LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
         WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position
 
