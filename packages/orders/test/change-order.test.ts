@@ -94,10 +94,13 @@ t.test('an edit replaces what it names, if nobody was faster', async (t) => {
   const { orders, org, events } = await startOrders(t)
   const placed = { id: 'a', amount: 1.5, description: 'first', metadata: { a: '1' } }
   await orders.placeOrder(org, placed)
+  const asPlaced = await orders.getOrder(org, 'a')
   const edited = await orders.editOrder(org, 'a', { description: 'second' }, (version) => version === 1)
   t.match(edited, { description: 'second', metadata: { a: '1' }, version: 2, status: 'placed', amount: 1.5 })
   t.match(await orders.editOrder(org, 'a', { metadata: { b: '2' } }, () => true), { metadata: { b: '2' }, version: 3 })
   t.match(await orders.editOrder(org, 'a', { description: null }, () => true), { description: null, version: 4 })
+  const history = (await orders.listEvents(org, 'a')).map(({ data }) => data)
+  t.strictSame(history.slice(0, 2), [asPlaced, edited], 'events show the order as it was')
   await t.rejects(
     orders.editOrder(org, 'a', { description: 'late' }, (version) => version === 3),
     { code: 'PRECONDITION_FAILED', message: 'The order is at version 4 now.' },
