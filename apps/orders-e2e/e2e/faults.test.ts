@@ -177,7 +177,9 @@ t.test('the checker sees what is missing from an order', async (t) => {
   t.match(await check(url, entries), none)
   const ids = entries.map(({ answer }) => JSON.parse(answer?.body ?? '{}').id)
   const client = await connect(t, url)
-  await client.query('DELETE FROM order_events WHERE order_id = $1', [ids[0]])
+  await client.query('DELETE FROM order_events e USING orders o WHERE e.order_number = o.number AND o.id = $1', [
+    ids[0],
+  ])
   await client.query('DELETE FROM outbox WHERE order_id = $1', [ids[1]])
   await client.query('DELETE FROM idempotency_records WHERE key = $1', [entries[2]?.key])
   await client.query('INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM orders WHERE id = $1', [

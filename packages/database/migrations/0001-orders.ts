@@ -5,7 +5,8 @@ import { type Kysely, sql } from 'kysely'
  *
  * No foreign keys between the tables that a POST writes: one statement writes them together, rows are never deleted,
  * and a key check a row on one hot organisation row would cost more than the insert. For the same reason the checks
- * here are the cheap ones: patterns are the API's to enforce (a regular expression a row was 10 % of an insert).
+ * here are the cheap ones: patterns are the API's to enforce (a regular expression a row was 10 % of an insert), and
+ * currencies stand in one string, as each statement reads its checks anew (28 constants were another 10 %).
  * Unique keys lead with org_id, so that no organisation can feel another one's rows.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -37,6 +38,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     CREATE TABLE orders (
       org_id uuid NOT NULL,
       id text COLLATE "C" NOT NULL CONSTRAINT orders_id_check CHECK (length(id) BETWEEN 1 AND 64),
+      number bigint GENERATED ALWAYS AS IDENTITY,
       project_id uuid,
       amount numeric NOT NULL,
       currency text COLLATE "C" NOT NULL CONSTRAINT orders_currency_check CHECK (length(currency) = 3 AND upper(currency) = currency),
@@ -51,28 +53,29 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       CONSTRAINT orders_amount_check CHECK (
         amount > 0 AND amount < 1000000000000000 AND scale(amount) <= CASE
           WHEN currency IN ('EUR', 'USD', 'GBP') THEN 2
-          WHEN currency IN ('BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND',
-                            'VUV', 'XAF', 'XOF', 'XPF') THEN 0
-          WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 3
-          WHEN currency IN ('CLF', 'UYW') THEN 4
+          WHEN strpos('BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF', currency) > 0 THEN 0
+          WHEN strpos('BHD IQD JOD KWD LYD OMR TND', currency) > 0 THEN 3
+          WHEN strpos('CLF UYW', currency) > 0 THEN 4
           ELSE 2 END)
     )`.execute(db)
-  await sql`CREATE INDEX orders_newest ON orders (org_id, created_at DESC, id DESC)`.execute(db)
+  // Read backwards, newest first. In this order new rows go to the end, where a page is left full when it is split.
+  await sql`CREATE INDEX orders_newest ON orders (org_id, created_at, id)`.execute(db)
   await describeYoungTable(db)
 
   // An event keeps what may change of an order, as it was then; the rest never changes and stays in orders. A copy of the
-  // whole order as JSON was a fifth of the work and of the log of placing one.
+  // whole order as JSON was a fifth of the work and of the log of placing one, and an index by the order's id, which is
+  // the client's and often random, another eighth of both: by its number, new events follow each other.
   await sql`
     CREATE TABLE order_events (
       org_id uuid NOT NULL,
-      order_id text COLLATE "C" NOT NULL,
+      order_number bigint NOT NULL,
       sequence integer NOT NULL CHECK (sequence > 0),
       type text COLLATE "C" NOT NULL,
       status text COLLATE "C" NOT NULL,
       description text,
       metadata jsonb NOT NULL,
       occurred_at timestamptz NOT NULL DEFAULT now(),
-      PRIMARY KEY (org_id, order_id, sequence)
+      PRIMARY KEY (org_id, order_number, sequence)
     )`.execute(db)
 
   // What has not left the service yet. Claimed and deleted often, so pages keep room for updates in place.

@@ -51,10 +51,11 @@ function insertHistory(orgId: string, orders: SeedOrder[]): Statement {
       ), placed AS (
         INSERT INTO orders (org_id, id, amount, currency, status, description, metadata, created_at, updated_at, version)
         SELECT $1::uuid, id, amount, currency, status, description, metadata, created_at, at, version
-        FROM step WHERE version = cardinality(path)
+        FROM step WHERE version = cardinality(path) RETURNING id, number
       ), events AS (
-        INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata, occurred_at)
-        SELECT $1::uuid, id, version, 'orders.order.' || status || '.v1', status, description, metadata, at FROM step
+        INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata, occurred_at)
+        SELECT $1::uuid, number, version, 'orders.order.' || status || '.v1', status, description, metadata, at
+        FROM step JOIN placed USING (id)
       )
       INSERT INTO outbox (org_id, order_id, sequence, created_at) SELECT $1::uuid, id, version, at FROM step`,
     values: [

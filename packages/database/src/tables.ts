@@ -6,6 +6,7 @@ type Time = ColumnType<string, string | undefined, string>
 export interface OrdersTable {
   org_id: string
   id: string
+  number: GeneratedAlways<number>
   project_id: string | null
   amount: string
   currency: string
@@ -20,7 +21,7 @@ export interface OrdersTable {
 /** `sequence` is the order's version after the change, and `occurred_at` its `updated_at`. */
 export interface OrderEventsTable {
   org_id: string
-  order_id: string
+  order_number: number
   sequence: number
   type: string
   status: string

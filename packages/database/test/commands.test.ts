@@ -104,15 +104,15 @@ t.test('seeded orders are what the service would have left behind, twice over', 
   t.strictSame(await rowsOf(session, 'SELECT count(*)::int AS n FROM orders'), [{ n: 12_000 }])
   await none(
     'each change has an event and an outbox row, without a gap',
-    `SELECT o.id FROM orders o LEFT JOIN order_events e ON (e.org_id, e.order_id) = (o.org_id, o.id)
-      LEFT JOIN outbox x ON (x.org_id, x.order_id, x.sequence) = (e.org_id, e.order_id, e.sequence)
+    `SELECT o.id FROM orders o LEFT JOIN order_events e ON (e.org_id, e.order_number) = (o.org_id, o.number)
+      LEFT JOIN outbox x ON (x.org_id, x.order_id, x.sequence) = (o.org_id, o.id, e.sequence)
       GROUP BY o.org_id, o.id HAVING count(x.id) <> o.version
         OR array_agg(e.sequence ORDER BY e.sequence) <> ARRAY(SELECT generate_series(1, o.version))`,
   )
   await none('nothing else was written', 'SELECT 1 FROM outbox HAVING count(*) <> (SELECT count(*) FROM order_events)')
   await none(
     'the last event shows the order as it is',
-    `SELECT o.id FROM orders o JOIN order_events e ON (e.org_id, e.order_id, e.sequence) = (o.org_id, o.id, o.version)
+    `SELECT o.id FROM orders o JOIN order_events e ON (e.org_id, e.order_number, e.sequence) = (o.org_id, o.number, o.version)
       WHERE e.type <> 'orders.order.' || o.status || '.v1' OR e.occurred_at <> o.updated_at
         OR (e.status, e.description, e.metadata) IS DISTINCT FROM (o.status, o.description, o.metadata)`,
   )
@@ -123,7 +123,7 @@ t.test('seeded orders are what the service would have left behind, twice over', 
   )
   await none(
     'events follow the state machine',
-    `SELECT order_id, array_agg(type ORDER BY sequence) FROM order_events GROUP BY org_id, order_id
+    `SELECT order_number, array_agg(type ORDER BY sequence) FROM order_events GROUP BY org_id, order_number
       HAVING string_agg(split_part(type, '.', 3), ' ' ORDER BY sequence) !~ '^placed( confirmed( completed)?| cancelled| confirmed cancelled)?$'`,
   )
   const spread = await rowsOf(

@@ -3,14 +3,17 @@ import type { OrderEventType } from '@orders/schema'
 import { sql, type Transaction } from 'kysely'
 import type { OrderRow } from './row.ts'
 
-/** Writes the event of a change and its outbox row; its sequence is the order's new version. */
+/** Writes the event of a change that was just made, and its outbox row; its sequence is the order's new version. */
 export async function recordEvent(trx: Transaction<Tables>, type: OrderEventType, row: OrderRow): Promise<void> {
-  const { org_id, id: order_id, version: sequence, status, description, metadata } = row
   await sql`
-    WITH event AS (
-      INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
-      VALUES (${org_id}, ${order_id}, ${sequence}, ${type}, ${status}, ${description}, ${JSON.stringify(metadata)}))
-    INSERT INTO outbox (org_id, order_id, sequence) VALUES (${org_id}, ${order_id}, ${sequence})`.execute(trx)
+    WITH changed AS (
+      SELECT org_id, id, number, version, status, description, metadata FROM orders
+      WHERE org_id = ${row.org_id} AND id = ${row.id}
+    ), event AS (
+      INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
+      SELECT org_id, number, version, ${type}, status, description, metadata FROM changed
+    )
+    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed`.execute(trx)
 }
 
 /** An event, and the order as it was after it. */
@@ -22,7 +25,7 @@ export function selectEvents(orgId: string, orderId: string, after: number, limi
     name: 'select_events',
     text: `SELECT o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_id, o.amount, o.currency,
         e.status, e.description, e.metadata, o.created_at, e.occurred_at AS updated_at, e.sequence AS version
-      FROM orders o JOIN order_events e ON e.org_id = o.org_id AND e.order_id = o.id
+      FROM orders o JOIN order_events e ON e.org_id = o.org_id AND e.order_number = o.number
       WHERE o.org_id = $1 AND o.id = $2 AND e.sequence > $3 ORDER BY e.sequence LIMIT $4`,
     values: [orgId, orderId, after, limit],
   }

@@ -23,8 +23,8 @@ export type StoredAnswer = { status: number; headers: Record<string, string>; bo
 // Shared tail: the event and the outbox row of every order that was really inserted.
 const recordPlaced = `
   event AS (
-    INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
-    SELECT org_id, id, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
+    INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
+    SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
@@ -135,7 +135,7 @@ export function selectConflicts(orgId: string, requests: { id: string; claim: Cl
         WHERE r.org_id = $1 AND r.route = n.route AND r.principal = n.principal AND r.key = n.key LIMIT 1) r ON true
       LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
-        WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
+        WHERE e.org_id = $1 AND e.order_number = o.number AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position`,
     values: [
       orgId,
@@ -154,7 +154,7 @@ export function selectPlaced(orgId: string, ids: string[]): Statement {
     text: `SELECT ${placedContent} AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
       LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
-        WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
+        WHERE e.org_id = $1 AND e.order_number = o.number AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position`,
     values: [orgId, ids],
   }

@@ -31,8 +31,8 @@ type Row = {
 
 const orders = `
   WITH events AS (
-    SELECT order_id, count(*)::int AS n FROM order_events
-    WHERE type = 'orders.order.placed.v1' AND sequence = 1 GROUP BY order_id
+    SELECT order_number, count(*)::int AS n FROM order_events
+    WHERE type = 'orders.order.placed.v1' AND sequence = 1 GROUP BY order_number
   ), messages AS (
     SELECT order_id, count(*)::int AS n FROM outbox WHERE sequence = 1 GROUP BY order_id
   ), records AS (
@@ -43,12 +43,12 @@ const orders = `
     to_char(o.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS updated_at, o.version,
     coalesce(e.n, 0) AS events, coalesce(m.n, 0) AS messages, coalesce(r.n, 0) AS records
   FROM orders o
-  LEFT JOIN events e ON e.order_id = o.id
+  LEFT JOIN events e ON e.order_number = o.number
   LEFT JOIN messages m ON m.order_id = o.id
   LEFT JOIN records r ON r.order_id = o.id AND r.key = o.metadata->>'key'`
 
 const strays = `
-  SELECT (SELECT count(*) FROM order_events e WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = e.order_id))
+  SELECT (SELECT count(*) FROM order_events e WHERE NOT EXISTS (SELECT FROM orders o WHERE o.number = e.order_number))
     + (SELECT count(*) FROM outbox m WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = m.order_id))
     + (SELECT count(*) FROM idempotency_records r
        WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = (r.answer->>'body')::jsonb->>'id')) AS n`

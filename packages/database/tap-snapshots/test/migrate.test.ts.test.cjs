@@ -31,6 +31,7 @@ VALUES ('00000000-0000-7000-8000-000000000000', 'Default', 'default');
 CREATE TABLE orders (
   org_id uuid NOT NULL,
   id text COLLATE "C" NOT NULL CONSTRAINT orders_id_check CHECK (length(id) BETWEEN 1 AND 64),
+  number bigint GENERATED ALWAYS AS IDENTITY,
   project_id uuid,
   amount numeric NOT NULL,
   currency text COLLATE "C" NOT NULL CONSTRAINT orders_currency_check CHECK (length(currency) = 3 AND upper(currency) = currency),
@@ -45,14 +46,13 @@ CREATE TABLE orders (
   CONSTRAINT orders_amount_check CHECK (
     amount > 0 AND amount < 1000000000000000 AND scale(amount) <= CASE
       WHEN currency IN ('EUR', 'USD', 'GBP') THEN 2
-      WHEN currency IN ('BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND',
-                        'VUV', 'XAF', 'XOF', 'XPF') THEN 0
-      WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 3
-      WHEN currency IN ('CLF', 'UYW') THEN 4
+      WHEN strpos('BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF', currency) > 0 THEN 0
+      WHEN strpos('BHD IQD JOD KWD LYD OMR TND', currency) > 0 THEN 3
+      WHEN strpos('CLF UYW', currency) > 0 THEN 4
       ELSE 2 END)
 );
 
-CREATE INDEX orders_newest ON orders (org_id, created_at DESC, id DESC);
+CREATE INDEX orders_newest ON orders (org_id, created_at, id);
 
 SELECT pg_restore_relation_stats('schemaname', current_schema()::text, 'relname', 'orders',
 'relpages', 1000, 'reltuples', 50000::real);
@@ -71,14 +71,14 @@ SELECT pg_restore_attribute_stats('schemaname', current_schema()::text, 'relname
 
 CREATE TABLE order_events (
   org_id uuid NOT NULL,
-  order_id text COLLATE "C" NOT NULL,
+  order_number bigint NOT NULL,
   sequence integer NOT NULL CHECK (sequence > 0),
   type text COLLATE "C" NOT NULL,
   status text COLLATE "C" NOT NULL,
   description text,
   metadata jsonb NOT NULL,
   occurred_at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (org_id, order_id, sequence)
+  PRIMARY KEY (org_id, order_number, sequence)
 );
 
 CREATE TABLE outbox (

@@ -116,8 +116,8 @@ WITH claimed AS (
         ORDER BY id ON CONFLICT DO NOTHING RETURNING *
       ), 
   event AS (
-    INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
-    SELECT org_id, id, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
+    INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
+    SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
@@ -208,8 +208,8 @@ WITH placed AS (
       AS input (id, amount, currency, description, metadata)
       ON CONFLICT DO NOTHING RETURNING *), 
   event AS (
-    INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
-    SELECT org_id, id, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
+    INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
+    SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
@@ -237,23 +237,20 @@ WITH placed AS (
 
 exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
 
-    WITH event AS (
-      INSERT INTO order_events (org_id, order_id, sequence, type, status, description, metadata)
-      VALUES ($1, $2, $3, $4, $5, $6, $7))
-    INSERT INTO outbox (org_id, order_id, sequence) VALUES ($8, $9, $10)
+    WITH changed AS (
+      SELECT org_id, id, number, version, status, description, metadata FROM orders
+      WHERE org_id = $1 AND id = $2
+    ), event AS (
+      INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
+      SELECT org_id, number, version, $3, status, description, metadata FROM changed
+    )
+    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed
 
 [
  [
   "00000000-0000-7000-8000-000000000000",
   "a",
-  1,
-  "orders.order.placed.v1",
-  "placed",
-  null,
-  "{}",
-  "00000000-0000-7000-8000-000000000000",
-  "a",
-  1
+  "orders.order.placed.v1"
  ]
 ]
 `
@@ -267,7 +264,7 @@ SELECT r.fingerprint, r.answer, CASE WHEN o.id IS NOT NULL THEN json_build_objec
         WHERE r.org_id = $1 AND r.route = n.route AND r.principal = n.principal AND r.key = n.key LIMIT 1) r ON true
       LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
-        WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
+        WHERE e.org_id = $1 AND e.order_number = o.number AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position
 
 [
@@ -294,7 +291,7 @@ SELECT r.fingerprint, r.answer, CASE WHEN o.id IS NOT NULL THEN json_build_objec
 exports[`test/sql.test.ts > TAP > selectEvents > selectEvents 1`] = `
 SELECT o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_id, o.amount, o.currency,
         e.status, e.description, e.metadata, o.created_at, e.occurred_at AS updated_at, e.sequence AS version
-      FROM orders o JOIN order_events e ON e.org_id = o.org_id AND e.order_id = o.id
+      FROM orders o JOIN order_events e ON e.org_id = o.org_id AND e.order_number = o.number
       WHERE o.org_id = $1 AND o.id = $2 AND e.sequence > $3 ORDER BY e.sequence LIMIT $4
 
 [
@@ -351,7 +348,7 @@ SELECT CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'cu
     'description', e.description, 'metadata', e.metadata) END AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
       LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
-        WHERE e.org_id = $1 AND e.order_id = n.id AND e.sequence = 1 LIMIT 1) e ON true
+        WHERE e.org_id = $1 AND e.order_number = o.number AND e.sequence = 1 LIMIT 1) e ON true
       ORDER BY n.position
 
 [
