@@ -1,10 +1,11 @@
 import type { OrderEventType } from '@orders/schema'
-import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import client, { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
 import { refusals } from '../api/refusals.ts'
+import { RequestHistogram } from './request-histogram.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -40,6 +41,7 @@ async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics
   app.decorate('meters', createMeters(app, registry))
   await app.register(fastifyMetrics.default, {
     endpoint: null,
+    promClient: { ...client, Histogram: RequestHistogram } as typeof client,
     defaultMetrics: { enabled: true, register: registry },
     routeMetrics: {
       enabled: { histogram: true, summary: false },
