@@ -128,11 +128,13 @@ function inspect(text: string): void {
     number.lastIndex = at
     const [token = ''] = number.exec(text) ?? []
     at += token.length
+    const finite = Number.isFinite(Number(token))
+    if (finite && token.length <= jsonLimits.digits) return
     const significant = token
       .replace(/[eE].*/, '')
       .replace(/\D/g, '')
       .replace(/^0+/, '')
-    if (significant.length > jsonLimits.digits || !Number.isFinite(Number(token))) {
+    if (!finite || significant.length > jsonLimits.digits) {
       const error = fault(`a number has at most ${jsonLimits.digits} significant digits`)
       throw path.length === 1 && path[0] === 'amount'
         ? new OrdersError('AMOUNT_INVALID', error.message, error.faults)
