@@ -9,7 +9,7 @@ import { serve } from '../src/faults/service-process.ts'
 const lines = 1_000_000
 const maxMb = 300
 // The heap that a pod has; with all of a large machine's memory, Node puts off collecting garbage.
-const heap = '--max-old-space-size=256 --max-semi-space-size=8'
+const heap = '--max-old-space-size=256 --max-semi-space-size=16'
 
 async function* file() {
   yield 'id,amount,currency,description,metadata.channel\n'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 const stopMs = 4000
 // The heap of the image. Without bounds Node leaves garbage of an import lie until it has used 400 MB.
-const heap = ['--max-old-space-size=256', '--max-semi-space-size=8']
+const heap = ['--max-old-space-size=256', '--max-semi-space-size=16']
 
 export interface ServerExit {
   code: number
