@@ -16,12 +16,8 @@ type Options<Item, Result> = {
   maxWaiting?: number
   /** Milliseconds that a request may wait for its batch to start; with the query's own limit, this bounds its answer. */
   maxWait?: number
-  /** Batches in flight over all lanes. */
+  /** Batches in flight over all lanes; a lane has one at a time unless `perLane` says more. */
   concurrency?: number
-  /**
-   * Batches in flight of one lane. Another one leaves beside those in flight when it is as large as they are together:
-   * so that the database works on one half of a crowd while this process answers the other half.
-   */
   perLane?: number
   onBatch?: (size: number) => void
 }
@@ -37,7 +33,7 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
   const { run, isItemFault = () => false, maxBatch = 500, maxWaiting = 10_000, maxWait = 3000, onBatch } = options
   const { concurrency = 4, perLane = 1 } = options
   const queues = new Map<string, Waiting<Item, Result>[]>() // in the order of their turns
-  const inFlight = new Map<string, { batches: number; items: number }>()
+  const inFlight = new Map<string, number>()
   let running = 0
   let waiting = 0
   let scheduled = false
@@ -69,8 +65,7 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
   function startBatches() {
     for (const [lane, queue] of queues) {
       if (running >= concurrency) return
-      const flying = inFlight.get(lane)
-      if (flying && (flying.batches >= perLane || queue.length < flying.items)) continue
+      if ((inFlight.get(lane) ?? 0) >= perLane) continue
       queues.delete(lane)
       if (queue.length > maxBatch) queues.set(lane, queue.splice(maxBatch)) // the rest goes to the end of the line
       void start(lane, queue)
@@ -80,17 +75,14 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
   async function start(lane: string, batch: Waiting<Item, Result>[]) {
     running++
     waiting -= batch.length
-    const flying = inFlight.get(lane) ?? { batches: 0, items: 0 }
-    inFlight.set(lane, flying)
-    flying.batches++
-    flying.items += batch.length
+    inFlight.set(lane, (inFlight.get(lane) ?? 0) + 1)
     const fresh = refuseLate(batch)
     onBatch?.(fresh.length)
     const deliver = await answers(lane, fresh)
     running--
-    flying.batches--
-    flying.items -= batch.length
-    if (flying.batches === 0) inFlight.delete(lane)
+    const left = (inFlight.get(lane) ?? 1) - 1
+    if (left === 0) inFlight.delete(lane)
+    else inFlight.set(lane, left)
     startBatches() // before the answers go out: the database works while this process writes them
     deliver()
     if (running === 0 && waiting === 0) for (const resolve of onIdle.splice(0)) resolve()

@@ -53,7 +53,6 @@ export const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(
 export function createPlacing({ database, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
   const places = createBatcher<Placement, Placed | undefined>({
     run: retryingConflicts(placeBatch),
-    perLane: 2,
     isItemFault: isRowFault,
     onBatch,
   })

@@ -16,7 +16,6 @@ export function createReading(database: Database, cursorKey: Buffer) {
   const cursors = createCursors(cursorKey)
 
   const byId = createBatcher<string, Order | undefined>({
-    perLane: 2,
     run: async (orgId, ids) => {
       const rows = await database.readInTenant<OrderRow>(orgId, selectOrders(orgId, ids))
       const found = new Map(rows.map((row) => [row.id, row]))

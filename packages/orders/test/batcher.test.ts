@@ -106,31 +106,6 @@ t.test('no more than `concurrency` batches are in flight, and `perLane` of one l
   await Promise.all(answers)
 })
 
-t.test('beside a batch in flight, another one of its lane leaves once it is as large', async (t) => {
-  const { add, list, batches } = held({ perLane: 2 })
-  const answers = ['1', '2', '3'].map((item) => add('a', item))
-  await turn()
-  for (const item of ['4', '5']) {
-    answers.push(add('a', item))
-    await turn()
-  }
-  t.strictSame(list(), ['a:123'], 'two wait beside three')
-  answers.push(add('a', '6'))
-  await turn()
-  t.strictSame(list(), ['a:123', 'a:456'])
-  answers.push(add('a', '7'))
-  await turn()
-  batches[0]?.answer()
-  await Promise.all(answers.slice(0, 3))
-  t.strictSame(list(), ['a:123', 'a:456'], 'one waits beside three')
-  batches[1]?.answer()
-  await Promise.all(answers.slice(3, 6))
-  await turn()
-  t.strictSame(list(), ['a:123', 'a:456', 'a:7'], 'but not when nothing is in flight')
-  batches[2]?.answer()
-  await Promise.all(answers)
-})
-
 t.test('what is too many is refused at once, and the rest is served', async (t) => {
   const { add, batches, waiting } = held({ maxWaiting: 3 })
   const answers = ['1', '2', '3', '4'].map((item) => outcome(add('a', item)))
