@@ -3,8 +3,14 @@ import { type Database, isUnavailable, pgErrorCode } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
-import { assertSameContent, byId, inFlight, isRowFault, toRow } from './place-order.ts'
-import { type NewOrderRow, type PlacedContent, placeOrders, selectPlaced } from './placement-repository.ts'
+import { assertSameContent, byId, inFlight, isRowFault, readPlaced, toRow } from './place-order.ts'
+import {
+  type NewOrderRow,
+  type PlacedContent,
+  type PlacedRow,
+  placeOrders,
+  selectPlaced,
+} from './placement-repository.ts'
 import { retryingConflicts } from './retry.ts'
 
 /** An order with the line it stands on (where it begins), or why that line holds none. */
@@ -166,10 +172,10 @@ export function createImporting(options: Options) {
   const placeTogether = retryingConflicts(async (orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> => {
     const firsts = new Map<string, NewOrderRow>()
     for (const row of rows) if (!firsts.has(row.id)) firsts.set(row.id, row)
-    const statement = placeOrders(orgId, [...firsts.values()].sort(byId))
-    const placed = new Set((await database.runInTenant<{ id: string }>(orgId, statement)).map(({ id }) => id))
-    onEvents('orders.order.placed.v1', placed.size)
-    const isPlaced = (row: NewOrderRow) => placed.has(row.id) && firsts.get(row.id) === row
+    const orders = [...firsts.values()].sort(byId)
+    const placed = readPlaced(await database.runInTenant<PlacedRow>(orgId, placeOrders(orgId, orders)), orders)
+    onEvents('orders.order.placed.v1', placed.count)
+    const isPlaced = (row: NewOrderRow) => firsts.get(row.id) === row && placed.has(row)
 
     const others = rows.filter((row) => !isPlaced(row)).map(({ id }) => id)
     if (others.length === 0) return rows.map(() => 'placed')

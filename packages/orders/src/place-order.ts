@@ -11,6 +11,7 @@ import {
   insertAnsweredClaim,
   type NewOrderRow,
   type PlacedContent,
+  type PlacedRow,
   placeClaimedOrders,
   placeOrders,
   type StoredAnswer,
@@ -78,30 +79,27 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
 
   async function placeBatch(orgId: string, batch: Placement[]): Promise<(Placed | undefined)[]> {
     const firsts = firstOfEach(batch)
-    const rows = await insert(orgId, [...firsts].sort(byId))
-    onEvents('orders.order.placed.v1', rows.length)
-    const times = new Map(rows.map((row) => [row.id, row.created_at]))
-    return batch.map((item) => {
-      const time = firsts.has(item) ? times.get(item.id) : undefined
-      return time === undefined ? undefined : placedNow(orgId, item, time)
-    })
+    const items = [...firsts].sort(byId)
+    const placed = readPlaced(await insert(orgId, items), items)
+    onEvents('orders.order.placed.v1', placed.count)
+    return batch.map((item) =>
+      firsts.has(item) && placed.has(item) ? placedNow(orgId, item, placed.created_at) : undefined,
+    )
   }
 
   function insert(orgId: string, items: Placement[]) {
-    type Row = { id: string; created_at: string }
     const lockTimeoutMs = items.length > 1 ? batchLockTimeoutMs : undefined
     if (items.every(({ claim }) => !claim)) {
-      return database.runInTenant<Row>(orgId, { ...placeOrders(orgId, items), lockTimeoutMs })
+      return database.runInTenant<PlacedRow>(orgId, { ...placeOrders(orgId, items), lockTimeoutMs })
     }
-    return database.runInTenant<Row>(orgId, { ...placeClaimedOrders(orgId, items), lockTimeoutMs }, (rows) => {
-      const times = new Map(rows.map((row) => [row.id, row.created_at]))
+    return database.runInTenant<PlacedRow>(orgId, { ...placeClaimedOrders(orgId, items), lockTimeoutMs }, (rows) => {
+      const placed = readPlaced(rows, items)
       const answered: { claim: Claim; answer: StoredAnswer }[] = []
       const unplaced: Claim[] = []
       for (const item of items) {
         if (!item.claim) continue
-        const time = times.get(item.id)
-        if (time === undefined) unplaced.push(item.claim)
-        else answered.push({ claim: item.claim, answer: answerFor(newOrder(orgId, item, time), true) })
+        if (!placed.has(item)) unplaced.push(item.claim)
+        else answered.push({ claim: item.claim, answer: answerFor(newOrder(orgId, item, placed.created_at), true) })
       }
       return completeClaims(orgId, answered, unplaced)
     })
@@ -135,6 +133,16 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
     placeOrder,
     idle: async () => void (await Promise.all([places.idle(), conflicts.idle()])),
     waiting: places.waiting,
+  }
+}
+
+/** Which of `orders` a statement has placed. */
+export function readPlaced([row]: PlacedRow[], orders: NewOrderRow[]) {
+  const ids = row?.ids ? new Set(row.ids) : undefined
+  return {
+    created_at: row?.created_at ?? '',
+    count: ids ? ids.size : orders.length,
+    has: ({ id }: NewOrderRow) => !ids || ids.has(id),
   }
 }
 

@@ -28,14 +28,19 @@ const recordPlaced = `
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
-  SELECT id, created_at FROM placed`
+  SELECT min(created_at) AS created_at,
+    CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids
+  FROM placed`
+
+/** What placing answers: when, null if never, and the ids of those that were placed, null if all were. */
+export type PlacedRow = { created_at: string; ids: string[] | null }
 
 const insertOrders = `
   INSERT INTO orders (org_id, id, amount, currency, description, metadata)
   SELECT $1::uuid, id, amount, currency, description, metadata
   FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[])`
 
-/** Inserts the orders whose id is free, with event and outbox row, and returns those: { id, created_at }. */
+/** Inserts the orders whose id is free, with event and outbox row. Answers a PlacedRow. */
 export function placeOrders(orgId: string, orders: NewOrderRow[]): Statement {
   return {
     name: 'place_orders',

@@ -121,7 +121,9 @@ WITH claimed AS (
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
-  SELECT id, created_at FROM placed
+  SELECT min(created_at) AS created_at,
+    CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids
+  FROM placed
 
 [
  "00000000-0000-7000-8000-000000000000",
@@ -213,7 +215,9 @@ WITH placed AS (
   ), message AS (
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
   )
-  SELECT id, created_at FROM placed
+  SELECT min(created_at) AS created_at,
+    CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids
+  FROM placed
 
 [
  "00000000-0000-7000-8000-000000000000",
