@@ -78,7 +78,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       PRIMARY KEY (org_id, order_number, sequence)
     )`.execute(db)
 
-  // What has not left the service yet. Claimed and deleted often, so pages keep room for updates in place.
+  // What has not left the service yet: rows come and go, so they are cleared away early.
   await sql`
     CREATE TABLE outbox (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -86,7 +86,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       order_id text COLLATE "C" NOT NULL,
       sequence integer NOT NULL,
       created_at timestamptz NOT NULL DEFAULT now()
-    ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)`.execute(db)
+    ) WITH (autovacuum_vacuum_scale_factor = 0.02)`.execute(db)
 
   // answer is null only inside the transaction that claims the key.
   await sql`

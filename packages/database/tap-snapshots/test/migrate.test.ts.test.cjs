@@ -87,7 +87,7 @@ CREATE TABLE outbox (
   order_id text COLLATE "C" NOT NULL,
   sequence integer NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now()
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE TABLE idempotency_records (
   org_id uuid NOT NULL,
