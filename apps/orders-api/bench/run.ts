@@ -12,6 +12,7 @@ const { values } = parseArgs({
   options: { connections: { type: 'string', default: '64' }, seconds: { type: 'string', default: '5' } },
 })
 const connections = Number(values.connections)
+const maxConnectionRequests = 1000 // the server closes a connection then, and autocannon would go on sending
 const duration = Number(values.seconds)
 
 const place: autocannon.Request = {
@@ -34,7 +35,8 @@ try {
       latency,
       non2xx,
       errors,
-    } = await autocannon({ url, connections, duration: seconds, requests })
+    } = await autocannon({ url, connections, duration: seconds, requests, maxConnectionRequests })
+    if (non2xx + errors > 0) process.exitCode = 1
     const cells = [rate.average.toFixed(0).padStart(7), latency.p50.toFixed(1), latency.p99.toFixed(1), non2xx + errors]
     console.log(`${name.padEnd(14)}${cells.map((cell) => String(cell).padStart(8)).join(' ')}`)
   }
