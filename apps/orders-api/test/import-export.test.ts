@@ -221,7 +221,7 @@ t.test('slow headers, bodies and imports end within 12 seconds', async (t) => {
     const began = performance.now()
     socket.write(start)
     const dripping = setInterval(() => socket.writable && socket.write(drop), 500)
-    await once(socket, 'close')
+    await new Promise((resolve) => socket.once('close', resolve)) // with or without an error: the server may reset it
     clearInterval(dripping)
     const seconds = (performance.now() - began) / 1000
     t.match(text, expected)
