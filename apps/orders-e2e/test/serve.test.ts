@@ -31,11 +31,8 @@ async function startReady(): Promise<Service> {
   return service
 }
 
-// The server may take 4 s to end and the database 4 s more to write what it holds to a busy disk.
-const endMs = 10_000
-
 /** Waits until none of the processes runs, nor any other that belongs to the checkout. */
-async function untilGone(before: Process[], timeoutMs = endMs): Promise<void> {
+async function untilGone(before: Process[], timeoutMs = 5000): Promise<void> {
   const left = () => [...survivors(before), ...processes().filter(({ command }) => command.includes(checkout))]
   await until('no process left', timeoutMs, () => left().length === 0).catch((error) => {
     throw new Error(
