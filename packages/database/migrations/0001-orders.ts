@@ -6,7 +6,7 @@ import { type Kysely, sql } from 'kysely'
  * No foreign keys between the tables that a POST writes: one statement writes them together, rows are never deleted,
  * and a key check a row on one hot organisation row would cost more than the insert. For the same reason the checks
  * here are the cheap ones: patterns are the API's to enforce (a regular expression a row was 10 % of an insert), and
- * currencies stand in one string, as each statement reads its checks anew (28 constants were another 10 %).
+ * currencies stand in one string, as each statement reads its checks anew.
  * Unique keys lead with org_id, so that no organisation can feel another one's rows.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -63,8 +63,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await describeYoungTable(db)
 
   // An event keeps what may change of an order, as it was then; the rest never changes and stays in orders. A copy of the
-  // whole order as JSON was a fifth of the work and of the log of placing one, and an index by the order's id, which is
-  // the client's and often random, another eighth of both: by its number, new events follow each other.
+  // whole order as JSON was a fifth of the log of placing one, and an index by the order's id, which is the client's and
+  // often random, another eighth: by its number, new events follow each other.
   await sql`
     CREATE TABLE order_events (
       org_id uuid NOT NULL,
