@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
-import { type Binaries, environment } from './binaries.ts'
+import { environment, type Identity } from './binaries.ts'
 
 // PostgreSQL must end with this process even after kill -9: the shell holds a pipe whose other end lives here, and
 // stops its child when the pipe closes. A shutdown that takes over 4 s (slow disk) becomes an immediate one, which
-// loses nothing: the next start replays the log. Task runners that end a whole tree of processes signal the shell
+// loses nothing: the next start replays the log. A child that ends at once may say so (USR2) before the clock's number
+// is known, so `ended` is asked again after that. Task runners that end a whole tree of processes signal the shell
 // too; it ignores them, or nobody would be left to watch.
 const watchdog = `
 signal=$1 remove=$2; shift 2
@@ -15,9 +16,11 @@ exec 3<&0
 (
   read -r _ <&3; exec 3<&-
   kill -USR1 $$; kill -$signal $child
-  trap 'kill -KILL $clock; wait $clock; exit' USR2
-  sleep 4 & clock=$!; wait $clock
-  kill -QUIT $child
+  trap 'ended=1; [ "$clock" ] && kill -KILL $clock && wait $clock' USR2
+  sleep 4 & clock=$!
+  [ "$ended" ] && kill -KILL $clock
+  wait $clock
+  [ "$ended" ] || kill -QUIT $child
 ) >/dev/null 2>&1 & watcher=$!
 exec 3<&-
 wait $child; code=$?
@@ -49,14 +52,18 @@ export interface GuardOptions {
 }
 
 /** Starts a program that cannot outlive this process. It gets its own session, so Ctrl-C does not reach it. */
-export function spawnGuarded(binaries: Binaries, command: string[], options: GuardOptions): GuardedProcess {
-  const args = [options.signal ?? 'INT', options.remove ?? '', ...binaries.prefix, ...command]
+export function spawnGuarded(
+  { prefix, uid, gid }: Omit<Identity, 'owner'>,
+  command: string[],
+  options: GuardOptions,
+): GuardedProcess {
+  const args = [options.signal ?? 'INT', options.remove ?? '', ...prefix, ...command]
   const child = spawn('/bin/sh', ['-c', watchdog, 'sh', ...args], {
     cwd: '/',
     detached: true,
     env: environment,
     stdio: ['pipe', options.output, options.output],
-    ...(binaries.prefix.length === 0 && binaries.uid && binaries.gid ? { uid: binaries.uid, gid: binaries.gid } : {}),
+    ...(prefix.length === 0 && uid && gid ? { uid, gid } : {}),
   })
   child.stdin?.on('error', () => {})
   let running = true
