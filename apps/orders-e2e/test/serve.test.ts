@@ -45,7 +45,7 @@ async function untilGone(before: Process[], timeoutMs = 5000): Promise<void> {
 
 const runner = /^node src\/serve\.ts/
 const server = /orders-api\/src\/server\.ts/
-const postgres = /bin\/postgres -D/
+const postgres = /^\S*bin\/postgres -D/
 
 t.test('a first start prepares a database, serves, and Ctrl-C leaves nothing', async (t) => {
   const service = await startReady()
@@ -56,6 +56,9 @@ t.test('a first start prepares a database, serves, and Ctrl-C leaves nothing', a
   process.kill(-(service.child.pid ?? 0), 'SIGINT')
   await untilGone(family)
   t.equal(service.readyLines(), 1)
+  const log = readFileSync(join(checkout, '.data/postgres/postgres.log'), 'utf8')
+  t.match(log, /received fast shutdown request/)
+  t.notMatch(log, /unexpectedly|reinitializing/, 'the database was asked to stop, not hit')
 })
 
 t.test('changed sources restart the server', async (t) => {

@@ -67,7 +67,12 @@ async function startServer(binaries: Binaries, options: EmbeddedPostgresOptions)
     })
     try {
       if (await becameReady(server, password, port)) {
-        return { url: databaseUrl(password, port), exited: server.exited, stop: server.stop, unref: server.unref }
+        return {
+          url: databaseUrl(password, port),
+          exited: server.exited.then(() => {}),
+          stop: server.stop,
+          unref: server.unref,
+        }
       }
       const output = await readFrom(log, start)
       // Between finding a free port and binding it another program may take it.

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { family, type Process, survivors } from './processes.ts'
+import { family, type Process, processes, survivors } from './processes.ts'
 
 const startMs = 30_000
 
@@ -13,8 +13,11 @@ export class Service {
   readonly exited: Promise<number | null>
   output = ''
 
+  readonly #checkout: string
+
   constructor(checkout: string, port: number, env: NodeJS.ProcessEnv = {}, args: string[] = []) {
     const { DATABASE_URL: _, ...inherited } = process.env
+    this.#checkout = checkout
     this.port = port
     this.child = spawn('npm', ['start', ...args], {
       cwd: checkout,
@@ -30,8 +33,12 @@ export class Service {
     this.exited = once(this.child, 'close').then(([code]) => code)
   }
 
+  /** Its processes: npm's own, and those of its database, which are no children of it. */
   family(): Process[] {
-    return this.child.pid ? family(this.child.pid) : []
+    const all = processes()
+    const roots = all.filter(({ pid, command }) => pid === this.child.pid || command.includes(this.#checkout))
+    const found = roots.flatMap(({ pid }) => family(pid, all))
+    return [...new Map(found.map((process) => [process.pid, process])).values()]
   }
 
   /** The one process of the family whose command line matches. */

@@ -70,8 +70,8 @@ async function initdb(cluster: string, password: string, dataDir: string, binari
   if (!sync) command.push('--no-sync')
   const { child, exited } = spawnGuarded(binaries, command, { output: 'pipe' })
   child.stdout?.resume()
-  const [stderr] = await Promise.all([child.stderr ? text(child.stderr) : '', exited])
-  if (child.exitCode !== 0) throw explainOutput(stderr, dataDir)
+  const [stderr, code] = await Promise.all([child.stderr ? text(child.stderr) : '', exited])
+  if (code !== 0) throw explainOutput(stderr, dataDir)
 }
 
 async function deleteInterrupted(parent: string, prefix: string): Promise<void> {

@@ -1,20 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { environment, type Identity } from './binaries.ts'
 
-// PostgreSQL must end with this process even after kill -9: the shell holds a pipe whose other end lives here, and
-// stops its child when the pipe closes. A shutdown that takes over 4 s (slow disk) becomes an immediate one, which
-// loses nothing: the next start replays the log. A child that ends at once may say so (USR2) before the clock's number
-// is known, so `ended` is asked again after that. Task runners that end a whole tree of processes signal the shell
-// too; it ignores them, or nobody would be left to watch.
+// PostgreSQL must end with this process even after kill -9: a shell holds a socket whose other end lives here, stops
+// its child when that end closes, and tells the child's exit code through it. A shutdown that takes over 4 s (slow disk)
+// becomes an immediate one, which loses nothing: the next start replays the log. A child that ends at once may say so
+// (USR2) before the clock's number is known, so `ended` is asked again after that.
+// The shell leaves the tree of processes, which task runners end as a whole: a PostgreSQL whose checkpointer is signalled
+// takes it for a crash, and starts all over before it stops.
 const watchdog = `
 signal=$1 remove=$2; shift 2
 trap '' TERM INT HUP
 trap 'stopped=1' USR1
-exec 3<&0
-"$@" </dev/null 3<&- & child=$!
+"$@" </dev/null 3>&- & child=$!
 (
-  read -r _ <&3; exec 3<&-
+  read -r _ <&3; exec 3>&-
   kill -USR1 $$; kill -$signal $child
   trap 'ended=1; [ "$clock" ] && kill -KILL $clock && wait $clock' USR2
   sleep 4 & clock=$!
@@ -22,18 +24,19 @@ exec 3<&0
   wait $clock
   [ "$ended" ] || kill -QUIT $child
 ) >/dev/null 2>&1 & watcher=$!
-exec 3<&-
 wait $child; code=$?
 if [ "$stopped" ]; then
   wait $child; code=$?
   [ "$remove" ] && rm -rf "$remove"
 fi
 kill -USR2 $watcher 2>/dev/null; wait $watcher 2>/dev/null
-exit $code`
+echo $code >&3`
+// What is started in the background of a shell that ends has no parent here.
+const launch = 'watchdog=$1; shift; /bin/sh -c "$watchdog" sh "$@" &'
 
 export interface GuardedProcess {
-  /** Settles when the program has ended; never rejects. */
-  exited: Promise<void>
+  /** Settles with the program's exit code when it has ended, -1 if it could not be started; never rejects. */
+  exited: Promise<number>
   /** False once `exited` has settled. */
   running(): boolean
   /** Asks the program to end and waits until it has. Safe to call twice. */
@@ -58,28 +61,27 @@ export function spawnGuarded(
   options: GuardOptions,
 ): GuardedProcess {
   const args = [options.signal ?? 'INT', options.remove ?? '', ...prefix, ...command]
-  const child = spawn('/bin/sh', ['-c', watchdog, 'sh', ...args], {
+  const child = spawn('/bin/sh', ['-c', launch, 'sh', watchdog, ...args], {
     cwd: '/',
     detached: true,
     env: environment,
-    stdio: ['pipe', options.output, options.output],
+    stdio: ['ignore', options.output, options.output, 'pipe'], // not stdin, which Node closes when the shell ends
     ...(prefix.length === 0 && uid && gid ? { uid, gid } : {}),
   })
-  child.stdin?.on('error', () => {})
+  const leash = child.stdio[3] as Socket
+  leash.on('error', () => {})
   let running = true
-  const exited = new Promise<void>((resolve) => {
-    child.once('error', () => resolve())
-    child.once('close', () => resolve())
-  }).then(() => {
+  const exited = Promise.race([once(child, 'error'), text(leash).catch(() => '')]).then((told) => {
     running = false
+    return typeof told === 'string' && told !== '' ? Number(told) : -1
   })
-  const stop = () => {
-    child.stdin?.end()
-    return exited
+  const stop = async () => {
+    leash.end()
+    await exited
   }
   const unref = () => {
     child.unref()
-    ;(child.stdin as Socket | null)?.unref()
+    leash.unref()
   }
   return { child, exited, running: () => running, stop, unref }
 }
