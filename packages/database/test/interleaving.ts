@@ -9,13 +9,19 @@ import { insertOrder, selectAll, whatIsLeft } from './tenant.ts'
 /** What a tenant may expect to read: what it was told is kept, and nothing that was refused. */
 type Tenant = { org: string; kept: Set<string>; unknown: Set<string>; refused: Set<string> }
 type Move = (tenant: Tenant, other: Tenant) => Promise<unknown>
-type Options = { admin: pg.Client; steps: number; random: () => number }
+type Options = {
+  admin: pg.Client
+  steps: number
+  random: () => number
+  /** Ends the walk early, once these have been found. */
+  wanted?: string[]
+}
 
 /**
  * Lets six workers take random steps for two tenants, and tells how often each kind was taken and every way in which
  * what a tenant read, or what is there in the end, differs from what it was told.
  */
-export async function interleave(database: Database, { admin, steps, random }: Options) {
+export async function interleave(database: Database, { admin, steps, random, wanted }: Options) {
   const leaks = new Set<string>()
   const taken: Record<string, number> = {}
   const [one, two] = [newTenant(), newTenant()] as const
@@ -24,7 +30,7 @@ export async function interleave(database: Database, { admin, steps, random }: O
   let step = 0
 
   const work = async () => {
-    while (step++ < steps) {
+    while (step++ < steps && !wanted?.every((leak) => leaks.has(leak))) {
       const [kind, move] = pick(weighted, random() * total)
       taken[kind] = (taken[kind] ?? 0) + 1
       const [tenant, other] = random() < 0.5 ? [one, two] : [two, one]
