@@ -15,23 +15,23 @@ const folder = process.argv[2]
 const scripts = await migrationSql(folder && resolve(folder))
 const squawk = createRequire(import.meta.url).resolve('squawk-cli/js/bin/squawk')
 let refused = 0
-for (const [name, script] of scripts) {
+for (const [name, { text, concurrent }] of scripts) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [
       squawk,
       '--pg-version=18.0',
-      '--assume-in-transaction',
+      ...(concurrent ? [] : ['--assume-in-transaction']),
       ...Object.keys(excluded).map((rule) => `--exclude=${rule}`),
       `--stdin-filepath=${name}.sql`,
       '--reporter=gcc',
     ],
-    { input: script, encoding: 'utf8' },
+    { input: text, encoding: 'utf8' },
   )
   if (status !== 0) {
     refused++
     console.log(`${stdout}${stderr}\n-- ${name}, line by line:`)
-    console.log(script.replace(/^/gm, numbered()))
+    console.log(text.replace(/^/gm, numbered()))
   }
 }
 console.log(`${scripts.size} migrations, ${refused} refused`)

@@ -20,9 +20,12 @@ export const migrationNames = migrationNamesIn(migrationFolder)
 
 const lockNotAvailable = '55P03'
 
+type Administered = { kysely_migration: { name: string } }
+
 /**
- * Brings the schema of `url` up to this code, all in one transaction under an advisory lock, and returns the names of
- * the migrations that ran. A schema that is newer already (a later release migrated it) is left as it is.
+ * Brings the schema of `url` up to this code, under an advisory lock, and returns the names of the migrations that ran.
+ * They run in one transaction; only one that exports `concurrent` runs by itself and outside of any, for what PostgreSQL
+ * does beside readers and writers. A schema that is newer already (a later release migrated it) is left as it is.
  * Waits at most 500 ms for each lock, so that readers never queue behind it, and tries again for a minute.
  * Throws DatabaseError, or what explainDatabaseError explains.
  */
@@ -32,23 +35,24 @@ export async function migrateToLatest(
 ): Promise<string[]> {
   const pool = new pg.Pool({
     connectionString: url,
-    max: 1,
+    max: 1, // the advisory lock is the connection's
+    idleTimeoutMillis: 0,
     connectionTimeoutMillis: 5000,
-    lock_timeout: 500,
     application_name: 'orders-migrate',
   })
   const problems: Error[] = []
   pool.on('error', (error) => problems.push(error))
   pool.on('connect', (client) => client.on('error', (error) => problems.push(error)))
-  const db = new Kysely<{ kysely_migration: { name: string } }>({ dialect: new PostgresDialect({ pool }) })
+  const db = new Kysely<Administered>({ dialect: new PostgresDialect({ pool }) })
+  const ran: string[] = []
   try {
     await assertSupported(db)
     for (const giveUpAt = Date.now() + retryForMs; ; ) {
-      if ((await pendingMigrations(db, migrationNamesIn(folder))).length === 0) return []
-      const provider = new FileMigrationProvider({ fs, path, migrationFolder: folder })
-      const { error, results } = await new Migrator({ db, provider }).migrateToLatest()
-      if (!error) return (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName)
-      if (pgErrorCode(error) !== lockNotAvailable) throw error
+      if ((await pendingMigrations(db, migrationNamesIn(folder))).length === 0) return ran
+      const mine = await lockOthersOut(db)
+      const error = mine ? await migrateSome(db, folder, ran) : undefined
+      if (mine && !error) continue
+      if (error && pgErrorCode(error) !== lockNotAvailable) throw error
       if (Date.now() > giveUpAt) throw stillLocked(error)
       await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
     }
@@ -57,13 +61,45 @@ export async function migrateToLatest(
   }
 }
 
+/** Whether this connection has the right to migrate; it keeps it until it ends. */
+async function lockOthersOut(db: Kysely<Administered>): Promise<boolean> {
+  const { rows } = await sql<{
+    mine: boolean
+  }>`SELECT pg_try_advisory_lock(hashtext('orders-migrate')) AS mine`.execute(db)
+  return rows[0]?.mine ?? false
+}
+
+/** Runs what is pending and adds its names to `ran`. Returns what stopped it, if anything did. */
+async function migrateSome(db: Kysely<Administered>, folder: string, ran: string[]): Promise<unknown> {
+  const provider = new FileMigrationProvider({ fs, path, migrationFolder: folder })
+  const migrations = await provider.getMigrations()
+  const pending = await pendingMigrations(db, migrationNamesIn(folder))
+  for (const last of pending.filter((name, i) => isConcurrent(migrations[name]) || endsTransaction(pending[i + 1]))) {
+    const concurrent = isConcurrent(migrations[last])
+    await sql`SET lock_timeout = ${sql.lit(concurrent ? '60s' : '500ms')}`.execute(db)
+    const migrator = new Migrator({ db, provider, disableTransactions: concurrent })
+    const { error, results = [] } = await migrator.migrateTo(last)
+    if (error) return error
+    ran.push(...results.map((result) => result.migrationName))
+  }
+  return undefined
+
+  function endsTransaction(next: string | undefined): boolean {
+    return next === undefined || isConcurrent(migrations[next])
+  }
+}
+
+/** It says so in its file, as such a one may be cut short halfway and has to begin with clearing up. */
+export const isConcurrent = (migration: object | undefined): boolean =>
+  migration !== undefined && 'concurrent' in migration && migration.concurrent === true
+
 const stillLocked = (cause: unknown) =>
   new DatabaseError(
     'Other transactions hold what a migration must change: end the long ones (see pg_stat_activity) and migrate again.',
     { cause },
   )
 
-async function assertSupported(db: Kysely<{ kysely_migration: { name: string } }>): Promise<void> {
+async function assertSupported(db: Kysely<Administered>): Promise<void> {
   const { rows } = await sql<{ server_version_num: string }>`SHOW server_version_num`.execute(db)
   const major = Math.floor(Number(rows[0]?.server_version_num) / 10_000)
   if (major < 18) {
@@ -71,10 +107,7 @@ async function assertSupported(db: Kysely<{ kysely_migration: { name: string } }
   }
 }
 
-async function pendingMigrations(
-  db: Kysely<{ kysely_migration: { name: string } }>,
-  needed: readonly string[],
-): Promise<string[]> {
+async function pendingMigrations(db: Kysely<Administered>, needed: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ there: boolean }>`SELECT to_regclass('kysely_migration') IS NOT NULL AS there`.execute(
     db,
   )

@@ -8,7 +8,7 @@ import {
   PostgresQueryCompiler,
 } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { migrationFolder, migrationNamesIn } from './migrate.ts'
+import { isConcurrent, migrationFolder, migrationNamesIn } from './migrate.ts'
 
 /** Takes down what a migration would run, and answers every statement with no rows. */
 class RecordingDriver extends DummyDriver {
@@ -26,9 +26,11 @@ class RecordingDriver extends DummyDriver {
   }
 }
 
+type Script = { text: string; concurrent: boolean }
+
 /** The SQL of each migration of a folder by its name, oldest first; needs no database. */
-export async function migrationSql(folder = migrationFolder): Promise<Map<string, string>> {
-  const scripts = new Map<string, string>()
+export async function migrationSql(folder = migrationFolder): Promise<Map<string, Script>> {
+  const scripts = new Map<string, Script>()
   for (const name of migrationNamesIn(folder)) {
     const driver = new RecordingDriver()
     const db = new Kysely<unknown>({
@@ -41,7 +43,7 @@ export async function migrationSql(folder = migrationFolder): Promise<Map<string
     })
     const migration: Migration = await import(join(folder, `${name}.ts`))
     await migration.up(db)
-    scripts.set(name, `${driver.statements.join(';\n\n')};\n`)
+    scripts.set(name, { text: `${driver.statements.join(';\n\n')};\n`, concurrent: isConcurrent(migration) })
   }
   return scripts
 }

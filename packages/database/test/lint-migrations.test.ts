@@ -2,9 +2,9 @@ import t from 'tap'
 import { run } from './run.ts'
 
 t.test('a migration that would stop the service is refused', async (t) => {
-  const plant = (statement: string) => {
+  const plant = (statement: string, more = '') => {
     const folder = t.testdir({
-      '0009-planted.ts': `import { sql } from 'kysely'\nexport const up = async (db) => void (await sql\`${statement}\`.execute(db))\n`,
+      '0009-planted.ts': `import { sql } from 'kysely'\nexport const up = async (db) => void (await sql\`${statement}\`.execute(db))\n${more}`,
     })
     return run('lint-migrations', [folder])
   }
@@ -23,6 +23,9 @@ t.test('a migration that would stop the service is refused', async (t) => {
     t.match(out, `${rule} `, rule)
     t.match(out, '1 migrations, 1 refused\n')
   }
+  const concurrently = 'SELECT 1; CREATE INDEX CONCURRENTLY IF NOT EXISTS planted ON orders (status)'
+  t.match(await plant(concurrently), { code: 1, out: /ban-concurrent-index-creation-in-transaction / })
+  t.match(await plant(concurrently, 'export const concurrent = true'), { code: 0 })
   t.match(await plant('ALTER TABLE orders ADD COLUMN planted text'), { code: 0, out: '1 migrations, 0 refused\n' })
   t.match(
     await run('lint-migrations', [t.testdir({})]),

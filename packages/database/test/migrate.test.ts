@@ -36,7 +36,7 @@ const columnsOfOrders = `SELECT column_name AS name FROM information_schema.colu
   WHERE table_name = 'orders' AND column_name LIKE 'planted%'`
 
 t.test('a released migration never changes', async (t) => {
-  for (const [name, script] of await migrationSql()) t.matchSnapshot(script, name)
+  for (const [name, { text }] of await migrationSql()) t.matchSnapshot(text, name)
 })
 
 t.test('migrates an empty database, once', async (t) => {
@@ -56,8 +56,8 @@ t.test('a killed migration leaves the old schema, and the next run completes it'
   const session = await connect(t, url)
   await session.query('CREATE TABLE gate ()')
   const folder = plant(t, {
-    '0002-first': 'ALTER TABLE orders ADD COLUMN planted_first text',
-    '0003-slow': `DO $$ BEGIN
+    '9002-first': 'ALTER TABLE orders ADD COLUMN planted_first text',
+    '9003-slow': `DO $$ BEGIN
       ALTER TABLE orders ADD COLUMN planted_slow text;
       IF to_regclass('gate') IS NOT NULL THEN PERFORM pg_sleep(600); END IF;
     END $$`,
@@ -79,15 +79,43 @@ t.test('a killed migration leaves the old schema, and the next run completes it'
   // The backend of the dead process still holds its locks: PostgreSQL ends it within client_connection_check_interval.
   await session.query('DROP TABLE gate')
   const ran = migrateToLatest(url, { folder })
-  t.strictSame(await ran, ['0002-first', '0003-slow'])
+  t.strictSame(await ran, ['9002-first', '9003-slow'])
   t.strictSame(await rowsOf(session, columnsOfOrders), [{ name: 'planted_first' }, { name: 'planted_slow' }])
+})
+
+t.test('what runs beside readers and writers may fail halfway, and the next run clears it up', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const session = await connect(t, url)
+  const folder = plant(t, { '9002-before': 'ALTER TABLE orders ADD COLUMN planted text' })
+  writeFileSync(
+    join(folder, '9003-unique.ts'),
+    `import { sql } from 'kysely'
+export const concurrent = true
+export async function up(db) {
+  await sql\`DROP INDEX CONCURRENTLY IF EXISTS planted\`.execute(db)
+  await sql\`CREATE UNIQUE INDEX CONCURRENTLY planted ON organisations (name)\`.execute(db)
+}
+`,
+  )
+  await session.query("INSERT INTO organisations (name, slug) VALUES ('Default', 'twin')")
+  await t.rejects(migrateToLatest(url, { folder }), { code: '23505' })
+  t.strictSame(await rowsOf(session, columnsOfOrders), [{ name: 'planted' }], 'the one before it is done')
+  const index = `SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = to_regclass('planted')`
+  t.strictSame(await rowsOf(session, index), [{ valid: false }], 'a broken index is left')
+
+  await session.query("DELETE FROM organisations WHERE slug = 'twin'")
+  t.strictSame(
+    await Promise.all([migrateToLatest(url, { folder }), migrateToLatest(url, { folder })]).then((r) => r.flat()),
+    ['9003-unique'],
+  )
+  t.strictSame(await rowsOf(session, index), [{ valid: true }])
 })
 
 t.test('a migration that fails changes nothing, and says why', async (t) => {
   const { url } = await createScratchDatabase(t)
   const folder = plant(t, {
-    '0002-good': 'ALTER TABLE orders ADD COLUMN planted text',
-    '0003-bad': 'ALTER TABLE no_such_table ADD COLUMN planted text',
+    '9002-good': 'ALTER TABLE orders ADD COLUMN planted text',
+    '9003-bad': 'ALTER TABLE no_such_table ADD COLUMN planted text',
   })
   await t.rejects(migrateToLatest(url, { folder }), { code: '42P01' })
   const session = await connect(t, url)
@@ -121,12 +149,12 @@ async function longestRead(t: Test, url: string, change: () => Promise<unknown>)
 
 t.test('a migration that waits for a long reader holds up the others for half a second', async (t) => {
   const { url } = await createScratchDatabase(t)
-  const folder = plant(t, { '0002-column': 'ALTER TABLE orders ADD COLUMN planted text' })
+  const folder = plant(t, { '9002-column': 'ALTER TABLE orders ADD COLUMN planted text' })
   let ran: string[] = []
   const longest = await longestRead(t, url, async () => {
     ran = await migrateToLatest(url, { folder })
   })
-  t.strictSame(ran, ['0002-column'], 'it completes once the reader is gone')
+  t.strictSame(ran, ['9002-column'], 'it completes once the reader is gone')
   t.ok(longest > 200, `readers did queue behind it: ${longest} ms`)
   t.ok(longest < 1500, `but not for long: ${longest} ms`)
   t.comment(`readers waited ${Math.round(longest)} ms at most`)
@@ -139,7 +167,7 @@ t.test('a migration that waits for a long reader holds up the others for half a 
 
 t.test('a migration that never gets its lock gives up in a sentence', async (t) => {
   const { url } = await createScratchDatabase(t)
-  const folder = plant(t, { '0002-column': 'ALTER TABLE orders ADD COLUMN planted text' })
+  const folder = plant(t, { '9002-column': 'ALTER TABLE orders ADD COLUMN planted text' })
   const reader = await connect(t, url)
   await reader.query('BEGIN; SELECT count(*) FROM orders')
   await t.rejects(migrateToLatest(url, { folder, retryForMs: 100 }), {
@@ -147,7 +175,7 @@ t.test('a migration that never gets its lock gives up in a sentence', async (t) 
     message: /^Other transactions hold what a migration must change: end the long ones/,
   })
   await reader.query('COMMIT')
-  t.strictSame(await migrateToLatest(url, { folder }), ['0002-column'])
+  t.strictSame(await migrateToLatest(url, { folder }), ['9002-column'])
 })
 
 t.test('a newer schema is left as it is', async (t) => {
