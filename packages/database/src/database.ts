@@ -10,7 +10,7 @@ import type { Tables } from './tables.ts'
  */
 export type Statement = { name: string; text: string; values: unknown[]; lockTimeoutMs?: number | undefined }
 
-type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean }
+type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean; userId?: string }
 
 const asText = (value: string) => value
 const types = {
@@ -62,6 +62,11 @@ const setTenant = (orgId: string) => ({
   text: "SELECT set_config('app.org_id', $1, true)",
   values: [orgId],
 })
+const setUser = (userId: string) => ({
+  name: 'set_user',
+  text: "SELECT set_config('app.user_id', $1, true)",
+  values: [userId],
+})
 const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
   name: 'set_tenant_and_patience',
   text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
@@ -80,21 +85,39 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   pool.on('connect', (client) => client.on('error', onError))
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: discardingPool(pool) }) })
 
-  /** Runs `work` in a transaction that sees and writes the rows of one organisation only. */
+  /**
+   * Runs `work` in a transaction that sees and writes the rows of one organisation only; with `userId`, also sees that
+   * user and the user's organisations.
+   */
   function inTenant<T>(
     orgId: string,
     work: (trx: Transaction<Tables>) => Promise<T>,
-    { isolation = 'read committed', readOnly = false }: TransactionOptions = {},
+    { isolation = 'read committed', readOnly = false, userId }: TransactionOptions = {},
   ): Promise<T> {
     return kysely
       .transaction()
       .setIsolationLevel(isolation)
       .setAccessMode(readOnly ? 'read only' : 'read write')
       .execute(async (trx) => {
-        const { text, values } = setTenant(orgId)
-        await trx.executeQuery(CompiledQuery.raw(text, values))
+        for (const { text, values } of [setTenant(orgId), ...(userId === undefined ? [] : [setUser(userId)])]) {
+          await trx.executeQuery(CompiledQuery.raw(text, values))
+        }
         return work(trx)
       })
+  }
+
+  /** Lets one step of such a transaction act in another organisation, such as the one that it makes. */
+  async function elsewhere<T>(
+    trx: Transaction<Tables>,
+    home: string,
+    orgId: string,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const actIn = ({ text, values }: Statement) => trx.executeQuery(CompiledQuery.raw(text, values))
+    await actIn(setTenant(orgId))
+    const result = await work()
+    await actIn(setTenant(home))
+    return result
   }
 
   /**
@@ -108,17 +131,24 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     statement: Statement,
     followUp?: (rows: Row[]) => Statement | undefined,
   ): Promise<Row[]> {
-    return burst(begin, orgId, statement, followUp)
+    const { lockTimeoutMs } = statement
+    const setting = lockTimeoutMs === undefined ? setTenant(orgId) : setTenantAndPatience(orgId, lockTimeoutMs)
+    return burst(begin, setting, statement, followUp)
   }
 
   /** The same for a read: PostgreSQL refuses whatever would write. */
   function readInTenant<Row extends object>(orgId: string, statement: Statement): Promise<Row[]> {
-    return burst(beginReading, orgId, statement)
+    return burst(beginReading, setTenant(orgId), statement)
+  }
+
+  /** A read of what a user may see in whatever organisation: the own row, the own memberships, their organisations. */
+  function readAsUser<Row extends object>(userId: string, statement: Statement): Promise<Row[]> {
+    return burst(beginReading, setUser(userId), statement)
   }
 
   async function burst<Row extends object>(
     opening: string,
-    orgId: string,
+    setting: Statement,
     statement: Statement,
     followUp?: (rows: Row[]) => Statement | undefined,
   ): Promise<Row[]> {
@@ -127,11 +157,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
       const [, , { rows }, closing] = await settle(
         inOnePacket(client, () => [
           client.query(opening),
-          client.query(
-            statement.lockTimeoutMs === undefined
-              ? setTenant(orgId)
-              : setTenantAndPatience(orgId, statement.lockTimeoutMs),
-          ),
+          client.query(setting),
           client.query<Row>(statement),
           followUp ? undefined : client.query(commit),
         ]),
@@ -159,8 +185,10 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
 
   return {
     inTenant,
+    elsewhere,
     runInTenant,
     readInTenant,
+    readAsUser,
     runGlobal,
     /** Connections in use, idle, and requests that wait for one. */
     poolState: () => ({

@@ -9,6 +9,11 @@ export function pgErrorCode(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
+/** Name of the constraint that a statement broke, else undefined. */
+export function brokenConstraint(error: unknown): string | undefined {
+  return pgErrorCode(error)?.startsWith('23') ? (error as { constraint?: string }).constraint : undefined
+}
+
 const socketFaults = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

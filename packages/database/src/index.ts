@@ -1,5 +1,6 @@
 export { connectionOptions, type Database, openDatabase, type Statement } from './database.ts'
-export { DatabaseError, explainDatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
+export { brokenConstraint, DatabaseError, explainDatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
+export { listen } from './listen.ts'
 export { migrateToLatest } from './migrate.ts'
 export { assertSchema, assertServable } from './servable.ts'
 export { defaultOrgId, type Tables } from './tables.ts'

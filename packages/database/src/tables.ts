@@ -56,8 +56,31 @@ export interface OrganisationsTable {
   updated_at: Time
 }
 
+export interface ProjectsTable extends OrganisationsTable {
+  org_id: string
+}
+
+export interface UsersTable {
+  id: string
+  name: string
+  home_org_id: string
+  created_at: Time
+}
+
+export interface MembershipsTable {
+  org_id: string
+  user_id: string
+  role: string
+  created_at: Time
+  updated_at: Time
+}
+
 export interface Tables {
   organisations: OrganisationsTable
+  projects: ProjectsTable
+  users: UsersTable
+  memberships: MembershipsTable
+  revoked_tokens: { user_id: string; jti: string; expires_at: Time }
   orders: OrdersTable
   order_events: OrderEventsTable
   outbox: OutboxTable

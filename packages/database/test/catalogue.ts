@@ -15,6 +15,13 @@ const globalKeys = {
   organisations_slug_key: 'a slug is one for all by contract',
 }
 
+const user = `( SELECT (NULLIF(current_setting(''app.user_id''::text, true), ''''::text))::uuid AS "nullif")`
+
+/** What a user may read in whatever organisation, and nothing else: the own memberships, and their organisations. */
+const ownPolicies = `
+  SELECT 'memberships' AS own_table, '(user_id = ${user})' AS own_reads
+  UNION ALL SELECT 'organisations', E'(id IN ( SELECT memberships.org_id\n   FROM memberships\n  WHERE (memberships.user_id = ${user})))'`
+
 /** Each rule's query finds what breaks it, by name. */
 const rules: Record<string, string> = {
   'row security is on': `SELECT name FROM (${tenantTables}) WHERE NOT relrowsecurity`,
@@ -27,8 +34,15 @@ const rules: Record<string, string> = {
       LATERAL (SELECT pg_get_expr(polqual, polrelid) AS reads, pg_get_expr(polwithcheck, polrelid) AS writes),
       LATERAL (SELECT CASE WHEN tenant = to_regclass('organisations') THEN 'id' ELSE 'org_id' END || ' = '
         || '( SELECT (NULLIF(current_setting(''app.org_id''::text, true), ''''::text))::uuid AS "nullif")' AS mine)
-    WHERE polpermissive AND (polcmd IN ('*', 'r', 'w', 'd') AND reads IS DISTINCT FROM '(' || mine || ')'
+    WHERE polpermissive
+      AND NOT (polcmd = 'r' AND EXISTS (SELECT FROM (${ownPolicies}) WHERE own_table = name AND own_reads = reads))
+      AND (polcmd IN ('*', 'r', 'w', 'd') AND reads IS DISTINCT FROM '(' || mine || ')'
       OR polcmd IN ('*', 'a', 'w') AND writes IS DISTINCT FROM '(' || mine || ')')`,
+  'what belongs to users is bound to its user': `
+    SELECT relname AS name FROM pg_class WHERE oid IN (to_regclass('users'), to_regclass('revoked_tokens'))
+      AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polcmd = '*'
+          AND pg_get_expr(polqual, polrelid) LIKE '%= ${user})' AND pg_get_expr(polwithcheck, polrelid) LIKE '%= ${user})'))`,
   'unique keys lead with the tenant': `
     SELECT i.indexrelid::regclass::text AS name FROM (${tenantTables}) JOIN pg_index i ON i.indrelid = tenant
     LEFT JOIN pg_attribute a ON a.attrelid = tenant AND a.attnum = i.indkey[0]

@@ -19,6 +19,7 @@ async function run(t: Test, breakIt?: Breach) {
   if (breakIt?.sql) await admin.query(breakIt.sql)
   const database = open(t, url, { statement_timeout: 200, connectionTimeoutMillis: 10_000 })
   return interleave(breakIt?.database?.(database) ?? database, {
+    url,
     admin,
     steps,
     random: randomNumbers(seed),

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Database } from '../src/database.ts'
 import { isUnavailable, pgErrorCode } from '../src/errors.ts'
+import { newOrganisation } from '../testing/index.ts'
 import { rowsOf } from './session.ts'
 import { insertOrder, selectAll, whatIsLeft } from './tenant.ts'
 
@@ -10,6 +10,7 @@ import { insertOrder, selectAll, whatIsLeft } from './tenant.ts'
 type Tenant = { org: string; kept: Set<string>; unknown: Set<string>; refused: Set<string> }
 type Move = (tenant: Tenant, other: Tenant) => Promise<unknown>
 type Options = {
+  url: string
   admin: pg.Client
   steps: number
   random: () => number
@@ -21,10 +22,10 @@ type Options = {
  * Lets six workers take random steps for two tenants, and tells how often each kind was taken and every way in which
  * what a tenant read, or what is there in the end, differs from what it was told.
  */
-export async function interleave(database: Database, { admin, steps, random, wanted }: Options) {
+export async function interleave(database: Database, { url, admin, steps, random, wanted }: Options) {
   const leaks = new Set<string>()
   const taken: Record<string, number> = {}
-  const [one, two] = [newTenant(), newTenant()] as const
+  const [one, two] = [await newTenant(url), await newTenant(url)] as const
   const weighted = movesOf(database, admin, (leak) => leaks.add(leak))
   const total = weighted.reduce((sum, [weight]) => sum + weight, 0)
   let step = 0
@@ -51,7 +52,12 @@ export async function interleave(database: Database, { admin, steps, random, wan
   return { leaks: [...leaks], taken, kinds: weighted.length, kept: one.kept.size + two.kept.size }
 }
 
-const newTenant = (): Tenant => ({ org: randomUUID(), kept: new Set(), unknown: new Set(), refused: new Set() })
+const newTenant = async (url: string): Promise<Tenant> => ({
+  org: await newOrganisation(url),
+  kept: new Set(),
+  unknown: new Set(),
+  refused: new Set(),
+})
 
 function pick(moves: [number, string, Move][], at: number): [string, Move] {
   let left = at

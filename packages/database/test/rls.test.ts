@@ -47,6 +47,14 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     'CREATE POLICY all_rows ON orders FOR SELECT USING (true)',
     ['every policy compares the tenant, for reading and for writing: orders all_rows'],
   ],
+  'a table of users without FORCE': [
+    'ALTER TABLE users NO FORCE ROW LEVEL SECURITY',
+    ['what belongs to users is bound to its user: users'],
+  ],
+  'memberships that everybody may read': [
+    'ALTER POLICY own ON memberships USING (true)',
+    ['every policy compares the tenant, for reading and for writing: memberships own'],
+  ],
   'a policy on organisations by the wrong column': [
     'ALTER POLICY tenant ON organisations USING (slug = current_setting($$app.org_id$$))',
     ['every policy compares the tenant, for reading and for writing: organisations tenant'],

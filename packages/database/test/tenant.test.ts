@@ -3,14 +3,14 @@ import { sql } from 'kysely'
 import t from 'tap'
 import type { Statement } from '../src/database.ts'
 import { explainDatabaseError } from '../src/errors.ts'
-import { createScratchDatabase } from '../testing/index.ts'
+import { createScratchDatabase, newOrganisation } from '../testing/index.ts'
 import { connect } from './session.ts'
 import { insertOrder, open, selectAll, whatIsLeft } from './tenant.ts'
 
 t.test('without a tenant there are no rows, and none can be written', async (t) => {
   const { url } = await createScratchDatabase(t)
   const database = open(t, url)
-  const org = randomUUID()
+  const org = await newOrganisation(url)
   t.strictSame(await database.runGlobal(whatIsLeft), [{ tenant: '', orders: 0 }])
   await database.runInTenant(org, insertOrder(org, 'a'))
   t.strictSame(await database.runInTenant(org, selectAll), [{ id: 'a', org_id: org }])
@@ -23,7 +23,7 @@ t.test('without a tenant there are no rows, and none can be written', async (t) 
 t.test('what a statement must not do, it cannot', async (t) => {
   const { url } = await createScratchDatabase(t)
   const database = open(t, url)
-  const org = randomUUID()
+  const org = await newOrganisation(url)
   await database.runInTenant(org, insertOrder(org, 'a'))
   for (const [text, code] of [
     ['TRUNCATE orders', '42501'],
@@ -41,7 +41,7 @@ t.test('what a statement must not do, it cannot', async (t) => {
 t.test('a read cannot write, and sees the same', async (t) => {
   const { url } = await createScratchDatabase(t)
   const database = open(t, url)
-  const org = randomUUID()
+  const org = await newOrganisation(url)
   await t.rejects(database.readInTenant(org, insertOrder(org, 'a')), { code: '25006' })
   await database.runInTenant(org, insertOrder(org, 'a'))
   t.strictSame(await database.readInTenant(org, selectAll), [{ id: 'a', org_id: org }])
@@ -51,7 +51,7 @@ t.test('a read cannot write, and sees the same', async (t) => {
 t.test('a tenant set for a session leaks, and the look for what is left shows it', async (t) => {
   const { url } = await createScratchDatabase(t)
   const database = open(t, url)
-  const org = randomUUID()
+  const org = await newOrganisation(url)
   await database.runInTenant(org, insertOrder(org, 'a'))
   await database.inTenant(org, (trx) => sql`SELECT set_config('app.org_id', ${org}, false)`.execute(trx))
   t.strictSame(await database.runGlobal(whatIsLeft), [{ tenant: org, orders: 1 }])
@@ -60,7 +60,7 @@ t.test('a tenant set for a session leaks, and the look for what is left shows it
 t.test('a transaction whose failure was swallowed is no success', async (t) => {
   const { url } = await createScratchDatabase(t)
   const database = open(t, url)
-  const org = randomUUID()
+  const org = await newOrganisation(url)
   const swallowing = database.inTenant(org, async (trx) => {
     await trx
       .insertInto('orders')

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { runOnce } from '../src/embedded/postmaster.ts'
 import { migrateToLatest } from '../src/migrate.ts'
 import { type Cluster, startCluster } from './cluster.ts'
@@ -34,6 +35,13 @@ export async function createScratchDatabase(t: Test, options: { empty?: boolean 
   const adminUrl = withDatabase(url, 'postgres')
   await runOnce(adminUrl, `create database "${name}" template ${options.empty ? 'template1' : 'orders'}`)
   return { url: withDatabase(url, name), adminUrl, name }
+}
+
+/** Makes one more organisation in a database, and returns its id. */
+export async function newOrganisation(url: string): Promise<string> {
+  const id = randomUUID()
+  await runOnce(url, `insert into organisations (id, name, slug) values ('${id}', 'Test', '${id}')`)
+  return id
 }
 
 /**

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { isUnavailable } from '@orders/database'
+import { newOrganisation } from '@orders/database/testing'
 import t, { type Test } from 'tap'
 import type { Placed } from '../src/index.ts'
 import { claimOf, connect, openOrders, outcomeOf, rowsOf, startOrders, until } from './service.ts'
@@ -83,7 +83,7 @@ async function commits({ admin }: Service): Promise<number> {
 
 t.test('an id is placed once: the same content meets its order, other content is refused', async (t) => {
   const service = await startOrders(t)
-  const { orders, org } = service
+  const { orders, org, url } = service
   const order = { id: 'same', amount: 5, metadata: { b: '1', a: '2' } }
   t.equal(createdOf(await orders.placeOrder(org, order)), 'created')
   t.equal(createdOf(await orders.placeOrder(org, { ...order, metadata: { a: '2', b: '1' } })), 'there')
@@ -100,7 +100,11 @@ t.test('an id is placed once: the same content meets its order, other content is
   await orders.editOrder(org, 'same', { description: 'edited' }, () => true)
   const again = await orders.placeOrder(org, order)
   t.match(again, { created: false, order: { status: 'confirmed', description: 'edited', version: 3 } })
-  t.equal(createdOf(await orders.placeOrder(randomUUID(), order)), 'created', 'another organisation has its own')
+  t.equal(
+    createdOf(await orders.placeOrder(await newOrganisation(url), order)),
+    'created',
+    'another organisation has its own',
+  )
 })
 
 t.test('repeats inside one batch are as repeats over time', async (t) => {
@@ -143,7 +147,7 @@ t.test('a key places one order and replays its answer, over processes too', asyn
 })
 
 t.test('a key is for one body, one route, one principal and one organisation', async (t) => {
-  const { orders, org } = await startOrders(t)
+  const { orders, org, url } = await startOrders(t)
   const claim = claimOf('one-key-for-all', { amount: 1 })
   t.equal(createdOf(await orders.placeOrder(org, { amount: 1 }, claim)), 'created')
   await t.rejects(orders.placeOrder(org, { amount: 2 }, claimOf(claim.key, { amount: 2 })), {
@@ -152,7 +156,7 @@ t.test('a key is for one body, one route, one principal and one organisation', a
   for (const [where, it] of [
     [org, { ...claim, route: 'POST /other' }],
     [org, { ...claim, principal: 'someone else' }],
-    [randomUUID(), claim],
+    [await newOrganisation(url), claim],
   ] as const) {
     t.equal(createdOf(await orders.placeOrder(where, { amount: 1 }, it)), 'created')
   }

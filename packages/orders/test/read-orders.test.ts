@@ -18,6 +18,13 @@ async function readAll({ orders, org }: Service, filter: OrderFilter, limit: num
   return pages
 }
 
+async function makeProject({ admin, org }: Service): Promise<{ id: string }> {
+  const { rows } = await admin.query("INSERT INTO projects (org_id, name, slug) VALUES ($1, 'p', 'p') RETURNING id", [
+    org,
+  ])
+  return rows[0]
+}
+
 /** Orders with given times, which the service itself takes from the clock. */
 async function insert({ admin, org }: Service, rows: Record<string, unknown>[]) {
   await admin.query(
@@ -60,7 +67,7 @@ t.test('pages are newest first, whole, and stable while orders arrive', async (t
 
 t.test('filters', async (t) => {
   const service = await startOrders(t)
-  const project = randomUUID()
+  const { id: project } = await makeProject(service)
   await insert(service, [
     { id: 'lamp-1', amount: 10, created_at: '2026-01-01T00:00:00Z', description: 'A desk lamp' },
     { id: 'lamp-2', amount: 20.5, currency: 'USD', created_at: '2026-01-02T00:00:00Z', status: 'confirmed' },

@@ -1,7 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connectionOptions, openDatabase } from '@orders/database'
-import { createScratchDatabase } from '@orders/database/testing'
+import { createScratchDatabase, newOrganisation } from '@orders/database/testing'
 import pg from 'pg'
 import type { Claim } from '../src/index.ts'
 import { createOrders } from '../src/orders.ts'
@@ -11,7 +11,13 @@ type Test = { name: string; teardown(fn: () => Promise<void>): void }
 /** The use cases of orders on a database of their own, and a connection of its superuser to look behind them. */
 export async function startOrders(t: Test, { max = 10 } = {}) {
   const { url, name } = await createScratchDatabase(t)
-  return { ...(await openOrders(t, url, max)), url, name, org: randomUUID(), admin: await connect(t, url) }
+  return {
+    ...(await openOrders(t, url, max)),
+    url,
+    name,
+    org: await newOrganisation(url),
+    admin: await connect(t, url),
+  }
 }
 
 /** One more process' view of the same database. */

@@ -144,3 +144,124 @@ GRANT UPDATE (status, description, metadata, updated_at, version) ON orders TO o
 GRANT SELECT, INSERT, DELETE, UPDATE (answer) ON idempotency_records TO orders_app;
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0002-people 1`] = `
+CREATE TABLE projects (
+  org_id uuid NOT NULL REFERENCES organisations ON DELETE CASCADE,
+  id uuid NOT NULL DEFAULT uuidv7(),
+  name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+  slug text NOT NULL CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, id),
+  UNIQUE (org_id, slug)
+);
+
+ALTER TABLE orders ADD CONSTRAINT orders_project_fkey
+FOREIGN KEY (org_id, project_id) REFERENCES projects (org_id, id) NOT VALID;
+
+CREATE FUNCTION require_organisation() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  org uuid := nullif(current_setting('app.org_id', true), '')::uuid;
+BEGIN
+  IF org IS NULL THEN RETURN NULL; END IF;
+  PERFORM FROM organisations WHERE id = org FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RAISE foreign_key_violation USING MESSAGE = 'the organisation is gone', CONSTRAINT = 'orders_org_fkey';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER require_organisation AFTER INSERT ON orders
+FOR EACH STATEMENT EXECUTE FUNCTION require_organisation();
+
+CREATE TABLE users (
+  id uuid PRIMARY KEY,
+  name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+  home_org_id uuid NOT NULL REFERENCES organisations,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX users_at_home ON users (home_org_id);
+
+CREATE SEQUENCE guest_numbers;
+
+CREATE TABLE memberships (
+  org_id uuid NOT NULL REFERENCES organisations ON DELETE CASCADE,
+  user_id uuid NOT NULL CONSTRAINT memberships_user_fkey REFERENCES users,
+  role text COLLATE "C" NOT NULL CHECK (role IN ('owner', 'member', 'viewer')),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, user_id)
+);
+
+CREATE INDEX memberships_of_user ON memberships (user_id);
+
+CREATE TABLE revoked_tokens (
+  user_id uuid NOT NULL,
+  jti text COLLATE "C" NOT NULL,
+  expires_at timestamptz NOT NULL,
+  PRIMARY KEY (user_id, jti)
+);
+
+ALTER TABLE "projects" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "projects" FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE "users" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "users" FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE "memberships" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "memberships" FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE "revoked_tokens" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "revoked_tokens" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "projects" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY tenant ON "memberships" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY own ON memberships FOR SELECT USING (user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid));
+
+CREATE POLICY own ON users USING (id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid)) WITH CHECK (id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid));
+
+CREATE POLICY members ON users FOR SELECT
+USING (id IN (SELECT user_id FROM memberships WHERE org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)));
+
+CREATE POLICY own ON organisations FOR SELECT
+USING (id IN (SELECT org_id FROM memberships WHERE user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid)));
+
+CREATE POLICY own ON revoked_tokens USING (user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid)) WITH CHECK (user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid));
+
+CREATE FUNCTION announce_access() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_notify('access', coalesce(new.user_id, old.user_id)::text);
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER announce_access AFTER UPDATE OR DELETE ON memberships
+FOR EACH ROW EXECUTE FUNCTION announce_access();
+
+CREATE TRIGGER announce_access AFTER INSERT ON revoked_tokens
+FOR EACH ROW EXECUTE FUNCTION announce_access();
+
+GRANT SELECT, INSERT, DELETE, UPDATE (name, slug, updated_at) ON organisations, projects TO orders_app;
+
+GRANT SELECT, INSERT ON users, revoked_tokens TO orders_app;
+
+GRANT SELECT, INSERT, DELETE, UPDATE (role, updated_at) ON memberships TO orders_app;
+
+GRANT USAGE ON SEQUENCE guest_numbers TO orders_app;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0003-orders-of-project 1`] = `
+DROP INDEX CONCURRENTLY IF EXISTS orders_of_project;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_of_project ON orders (org_id, project_id, created_at, id)
+WHERE project_id IS NOT NULL;
+
+`
