@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import { type Database, DatabaseError } from '@orders/database'
 import { OrdersError } from './errors.ts'
 
 /** Where a page ended: the time in microseconds as PostgreSQL wrote it, and the id. */
@@ -32,4 +33,12 @@ export function createCursors(key: Buffer) {
   }
 
   return { seal, open }
+}
+
+/** The key that all processes of a database sign cursors with. */
+export async function readCursorKey(database: Database): Promise<Buffer> {
+  const text = "SELECT key FROM service_keys WHERE name = 'cursor'"
+  const [row] = await database.runGlobal<{ key: Buffer }>({ name: 'cursor_key', text, values: [] })
+  if (!row) throw new DatabaseError('The table service_keys has no key for cursors: restore it from a backup.')
+  return row.key
 }

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Database, isUnavailable, pgErrorCode } from '@orders/database'
+import { type Database, isUnavailable } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
-import { assertSameContent, byId, inFlight, isRowFault, readPlaced, toRow } from './place-order.ts'
+import { assertSameContent, byId, inFlight, isRowFault, readPlaced, refusalOf, toRow } from './place-order.ts'
 import {
   type NewOrderRow,
   type PlacedContent,
@@ -42,7 +42,6 @@ type Options = {
 
 const groupSize = 500
 const groupsInFlight = 2
-const lockNotAvailable = '55P03'
 const settled = 'settled'
 
 /** Placing of many orders at a time, on connections that requests for single orders do not wait for. */
@@ -163,7 +162,10 @@ export function createImporting(options: Options) {
       return await placeTogether(orgId, rows)
     } catch (error) {
       if (!isRowFault(error)) throw error
-      if (rows.length === 1) return [refusalOf(error)]
+      if (rows.length === 1) {
+        // The contract's own checks come before, so there is little left to say.
+        return [refusalOf(error) ?? new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')]
+      }
       const middle = rows.length >> 1
       return [...(await placeRows(orgId, rows.slice(0, middle))), ...(await placeRows(orgId, rows.slice(middle)))]
     }
@@ -213,10 +215,4 @@ function compare(row: NewOrderRow, found: PlacedBefore | undefined): Outcome {
 /** True for what passes by itself: the database is away, or too many imports wait for their turn. */
 function mayPass(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof OrdersError && /^(OVERLOADED|TIMED_OUT)$/.test(error.code))
-}
-
-/** What only this row is to blame for; the contract's own checks come before, so there is little left to say. */
-function refusalOf(error: unknown): OrdersError {
-  if (pgErrorCode(error) === lockNotAvailable) return inFlight()
-  return new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')
 }

@@ -1,6 +1,7 @@
-import { type Database, DatabaseError } from '@orders/database'
+import type { Database } from '@orders/database'
 import type { Order, OrderEventType } from '@orders/schema'
 import { createChanging } from './change-order.ts'
+import { readCursorKey } from './cursor.ts'
 import { createExporting } from './export-orders.ts'
 import { createImporting } from './import-orders.ts'
 import { createPlacing } from './place-order.ts'
@@ -25,7 +26,7 @@ export type Orders = Awaited<ReturnType<typeof createOrders>>
 export async function createOrders(options: Options) {
   const { database } = options
   const placing = createPlacing(options)
-  const reading = createReading(database, await cursorKey(database))
+  const reading = createReading(database, await readCursorKey(database))
   const importing = createImporting(options)
   return {
     ...createChanging(database, options.onEvents),
@@ -41,11 +42,4 @@ export async function createOrders(options: Options) {
     /** Resolves when every batch has been answered. */
     idle: async () => void (await Promise.all([placing.idle(), importing.idle(), reading.idle()])),
   }
-}
-
-async function cursorKey(database: Database): Promise<Buffer> {
-  const text = "SELECT key FROM service_keys WHERE name = 'cursor'"
-  const [row] = await database.runGlobal<{ key: Buffer }>({ name: 'cursor_key', text, values: [] })
-  if (!row) throw new DatabaseError('The table service_keys has no key for cursors: restore it from a backup.')
-  return row.key
 }

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Database, pgErrorCode } from '@orders/database'
+import { brokenConstraint, type Database, pgErrorCode } from '@orders/database'
 import type { NewOrder, Order, OrderEventType } from '@orders/schema'
 import { v7 as uuidv7 } from 'uuid'
 import { amountText } from './amount.ts'
@@ -64,12 +64,13 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
 
   /**
    * Places an order once: a repeated key replays its first answer, a repeated id with the same content meets its order.
-   * Throws AMOUNT_INVALID, ORDER_ID_TAKEN, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, OVERLOADED.
+   * Throws AMOUNT_INVALID, PROJECT_NOT_FOUND, ORG_NOT_FOUND, ORDER_ID_TAKEN, IDEMPOTENCY_MISMATCH,
+   * IDEMPOTENCY_IN_FLIGHT, OVERLOADED.
    */
   async function placeOrder(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
     const placement = { ...toRow(order, defaultCurrency), claim }
     for (let attempt = 0; attempt < placeAttempts; attempt++) {
-      const placed = await places.add(orgId, placement).catch(asInFlight)
+      const placed = await places.add(orgId, placement).catch(asRefusal)
       if (placed) return placed
       const known = await settle(orgId, placement)
       if (known) return known
@@ -170,6 +171,7 @@ export function toRow(order: NewOrder, defaultCurrency: string): NewOrderRow {
     id: order.id ?? uuidv7(),
     amount: amountText(order.amount, currency),
     currency,
+    project_id: order.project_id?.toLowerCase() ?? null,
     description: order.description ?? null,
     metadata: order.metadata ? JSON.stringify(order.metadata) : '{}',
   }
@@ -180,7 +182,7 @@ function newOrder(orgId: string, item: NewOrderRow, time: string): Order {
   return {
     id: item.id,
     org_id: orgId,
-    project_id: null,
+    project_id: item.project_id,
     amount: Number(item.amount),
     currency: item.currency,
     status: 'placed',
@@ -198,9 +200,10 @@ export function assertSameContent(item: NewOrderRow, placed: PlacedContent): voi
   throw new OrdersError('ORDER_ID_TAKEN', `The order ${item.id} was placed before with other content.`)
 }
 
-const contentOf = ({ amount, currency, description, metadata }: NewOrderRow): PlacedContent => ({
+const contentOf = ({ amount, currency, project_id, description, metadata }: NewOrderRow): PlacedContent => ({
   amount: Number(amount),
   currency,
+  project_id,
   description,
   metadata: JSON.parse(metadata),
 })
@@ -208,6 +211,17 @@ const contentOf = ({ amount, currency, description, metadata }: NewOrderRow): Pl
 export const inFlight = () =>
   new OrdersError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key or id has not been answered yet.')
 
-function asInFlight(error: unknown): never {
-  throw pgErrorCode(error) === lockNotAvailable ? inFlight() : error
+function asRefusal(error: unknown): never {
+  throw refusalOf(error) ?? error
+}
+
+/** What a client is told of a row that the database refused; undefined if it is not the row's fault. */
+export function refusalOf(error: unknown): OrdersError | undefined {
+  if (pgErrorCode(error) === lockNotAvailable) return inFlight()
+  const constraint = brokenConstraint(error)
+  if (constraint === 'orders_project_fkey') {
+    return new OrdersError('PROJECT_NOT_FOUND', 'The organisation has no project of this project_id.')
+  }
+  if (constraint === 'orders_org_fkey') return new OrdersError('ORG_NOT_FOUND', 'The organisation has been deleted.')
+  return undefined
 }

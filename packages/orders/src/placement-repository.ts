@@ -7,12 +7,13 @@ export type NewOrderRow = {
   id: string
   amount: string
   currency: string
+  project_id: string | null
   description: string | null
   metadata: string
 }
 
 /** What an order was placed with, to compare it with what is placed under the same id. */
-export type PlacedContent = Pick<Order, 'amount' | 'currency' | 'description' | 'metadata'>
+export type PlacedContent = Pick<Order, 'amount' | 'currency' | 'project_id' | 'description' | 'metadata'>
 
 /** Whose request an Idempotency-Key names, and a digest of its body. */
 export type Claim = { route: string; principal: string; key: string; fingerprint: Buffer }
@@ -36,16 +37,16 @@ const recordPlaced = `
 export type PlacedRow = { created_at: string; ids: string[] | null }
 
 const insertOrders = `
-  INSERT INTO orders (org_id, id, amount, currency, description, metadata)
-  SELECT $1::uuid, id, amount, currency, description, metadata
-  FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[])`
+  INSERT INTO orders (org_id, id, amount, currency, project_id, description, metadata)
+  SELECT $1::uuid, id, amount, currency, project_id, description, metadata`
+const inputColumns = '$2::text[], $3::numeric[], $4::text[], $5::uuid[], $6::text[], $7::jsonb[]'
+const inputNames = 'id, amount, currency, project_id, description, metadata'
 
 /** Inserts the orders whose id is free, with event and outbox row. Answers a PlacedRow. */
 export function placeOrders(orgId: string, orders: NewOrderRow[]): Statement {
   return {
     name: 'place_orders',
-    text: `WITH placed AS (${insertOrders}
-      AS input (id, amount, currency, description, metadata)
+    text: `WITH placed AS (${insertOrders} FROM unnest(${inputColumns}) AS input (${inputNames})
       ON CONFLICT DO NOTHING RETURNING *), ${recordPlaced}`,
     values: [orgId, ...columnsOf(orders)],
   }
@@ -58,14 +59,11 @@ export function placeClaimedOrders(orgId: string, orders: (NewOrderRow & { claim
     text: `WITH claimed AS (
         INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint)
         SELECT $1::uuid, route, principal, key, fingerprint
-        FROM unnest($7::text[], $8::text[], $9::text[], $10::bytea[]) AS claim (route, principal, key, fingerprint)
+        FROM unnest($8::text[], $9::text[], $10::text[], $11::bytea[]) AS claim (route, principal, key, fingerprint)
         WHERE key IS NOT NULL ORDER BY route, principal, key
         ON CONFLICT DO NOTHING RETURNING route, principal, key
-      ), placed AS (
-        INSERT INTO orders (org_id, id, amount, currency, description, metadata)
-        SELECT $1::uuid, id, amount, currency, description, metadata
-        FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[], $9::text[])
-          AS input (id, amount, currency, description, metadata, route, principal, key)
+      ), placed AS (${insertOrders}
+        FROM unnest(${inputColumns}, $8::text[], $9::text[], $10::text[]) AS input (${inputNames}, route, principal, key)
         WHERE key IS NULL OR (route, principal, key) IN (SELECT route, principal, key FROM claimed)
         ORDER BY id ON CONFLICT DO NOTHING RETURNING *
       ), ${recordPlaced}`,
@@ -123,7 +121,7 @@ export function insertAnsweredClaim(orgId: string, claim: Claim, answer: StoredA
 
 /** What an order was placed with, null if there is none. */
 const placedContent = `CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'currency', o.currency,
-    'description', e.description, 'metadata', e.metadata) END`
+    'project_id', o.project_id, 'description', e.description, 'metadata', e.metadata) END`
 
 /**
  * What is already there for requests that could not be placed, one row a request in their order. LIMIT 1 makes it a
@@ -170,6 +168,7 @@ function columnsOf(orders: NewOrderRow[]) {
     orders.map((order) => order.id),
     orders.map((order) => order.amount),
     orders.map((order) => order.currency),
+    orders.map((order) => order.project_id),
     orders.map((order) => order.description),
     orders.map((order) => order.metadata),
   ]

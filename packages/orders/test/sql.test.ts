@@ -14,12 +14,13 @@ import {
 import t from 'tap'
 import * as events from '../src/event-repository.ts'
 import * as orderRows from '../src/order-repository.ts'
+import * as people from '../src/people-repository.ts'
 import * as placements from '../src/placement-repository.ts'
 import { claimOf } from './service.ts'
 
 const org = '00000000-0000-7000-8000-000000000000'
 const at = '2026-01-01 00:00:00.000001+00'
-const row = { id: 'a', amount: '1.50', currency: 'EUR', description: null, metadata: '{}' }
+const row = { id: 'a', amount: '1.50', currency: 'EUR', project_id: null, description: null, metadata: '{}' }
 const kept = {
   ...row,
   org_id: org,
@@ -31,6 +32,7 @@ const kept = {
   version: 1,
 }
 const claim = claimOf('key-of-a-request', 1)
+const named = { name: 'Lamps', slug: 'lamps' }
 const answer = { status: 201, headers: {}, body: '{}' }
 const filter = {
   status: 'placed',
@@ -96,6 +98,22 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
     recorded((trx) => orderRows.updateOrder(trx, org, 'a', { status: 'x', description: null, metadata: '{}' })),
   recordEvent: () => recorded((trx) => events.recordEvent(trx, 'orders.order.placed.v1', kept)),
   selectEvents: () => events.selectEvents(org, 'a', 0, 200),
+  selectOrg: () => people.selectOrg(org),
+  selectOwnOrgs: () => people.selectOwnOrgs(org, { created_at: at, id: org }, 51),
+  insertOrg: () => recorded((trx) => people.insertOrg(trx, { id: org, ...named })),
+  lockOrg: () => recorded((trx) => people.lockOrg(trx, org)),
+  updateOrg: () => recorded((trx) => people.updateOrg(trx, org, named)),
+  deleteOrg: () => recorded((trx) => people.deleteOrg(trx, org)),
+  insertProject: () => recorded((trx) => people.insertProject(trx, org, named)),
+  selectProjects: () => people.selectProjects(org, undefined, 51),
+  selectProject: () => people.selectProject(org, org),
+  updateProject: () => people.updateProject(org, org, named),
+  deleteProject: () => people.deleteProject(org, org),
+  selectMembers: () => people.selectMembers(org, undefined, 51),
+  selectMember: () => people.selectMember(org, org),
+  upsertMembership: () => recorded((trx) => people.upsertMembership(trx, org, org, 'viewer')),
+  deleteMembership: () => recorded((trx) => people.deleteMembership(trx, org, org)),
+  countOtherOwners: () => recorded((trx) => people.countOtherOwners(trx, org, org)),
 }
 
 const textOf = (sent: Sent) => (Array.isArray(sent) ? sent.map(({ sql }) => sql).join(';\n') : sent.text)
@@ -106,7 +124,7 @@ for (const [name, build] of Object.entries(functions)) {
   t.test(name, async (t) => {
     const sent = await build()
     t.matchSnapshot(`${textOf(sent)}\n\n${valuesOf(sent)}`, name)
-    t.match(textOf(sent), /org_id/, 'it names the organisation, besides the policy')
+    t.match(textOf(sent), /org_id|organisations/, 'it names the organisation, besides the policy')
   })
 }
 
@@ -114,7 +132,9 @@ t.test('no function of a repository is missing here', async (t) => {
   const folder = join(import.meta.dirname, '../src')
   const exported = readdirSync(folder)
     .filter((file) => file.endsWith('-repository.ts'))
-    .flatMap((file) => [...readFileSync(join(folder, file), 'utf8').matchAll(/^export (?:async )?function (\w+)/gm)])
+    .flatMap((file) => [
+      ...readFileSync(join(folder, file), 'utf8').matchAll(/^export (?:async )?(?:function|const) (\w+)/gm),
+    ])
     .map(([, name]) => name as string)
   t.ok(exported.length > 10)
   // `filtered` is a part of selectPage.

@@ -34,6 +34,31 @@ export const errorCatalogue = {
     title: 'The request could not be read',
     help: 'Check the request line and the headers against HTTP/1.1.',
   },
+  INVALID_ORG_SLUG: {
+    status: 400,
+    title: 'The slug cannot name an organisation',
+    help: 'Use 1 to 63 of a-z, 0-9 and -, beginning with a letter or a digit; names that begin with guest- or home- are taken for the homes of users.',
+  },
+  INVALID_PROJECT_SLUG: {
+    status: 400,
+    title: 'The slug cannot name a project',
+    help: 'Use 1 to 63 of a-z, 0-9 and -, beginning with a letter or a digit.',
+  },
+  UNAUTHENTICATED: {
+    status: 401,
+    title: 'The request needs a valid token',
+    help: 'Send Authorization: Bearer with a token of POST /api/v1/auth/guest or of a configured OpenID issuer that has not ended.',
+  },
+  ROLE_REQUIRED: {
+    status: 403,
+    title: 'Your role in the organisation does not allow this',
+    help: 'Ask an owner of the organisation for a role that may; GET /api/v1/me shows yours.',
+  },
+  SCOPE_REQUIRED: {
+    status: 403,
+    title: 'The token was not given the scope that this needs',
+    help: 'Ask the issuer for a token with the scope named in WWW-Authenticate.',
+  },
   CROSS_SITE_REQUEST: {
     status: 403,
     title: 'The form was sent from another site',
@@ -44,6 +69,26 @@ export const errorCatalogue = {
     status: 404,
     title: 'There is no such order',
     help: 'Check the id; orders of other organisations do not exist for you.',
+  },
+  ORG_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such organisation',
+    help: 'Check the id, also in X-Org-Id; organisations that you do not belong to do not exist for you.',
+  },
+  PROJECT_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such project',
+    help: 'Check the id; projects of other organisations do not exist for you.',
+  },
+  MEMBER_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such member',
+    help: 'Check the id of the user; GET the members to see who belongs to the organisation.',
+  },
+  USER_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such user',
+    help: 'Ask the person for the id that GET /api/v1/me shows.',
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
@@ -74,6 +119,26 @@ export const errorCatalogue = {
     status: 409,
     title: 'A request with this Idempotency-Key is still being worked on',
     help: 'Send the same request again after the time in Retry-After.',
+  },
+  SLUG_TAKEN: {
+    status: 409,
+    title: 'The slug is taken',
+    help: 'Choose another one.',
+  },
+  ORG_IN_USE: {
+    status: 409,
+    title: 'The organisation is still in use',
+    help: 'An organisation that has orders, or that is the home of a user, stays.',
+  },
+  PROJECT_IN_USE: {
+    status: 409,
+    title: 'The project still has orders',
+    help: 'A project that has orders stays.',
+  },
+  LAST_OWNER: {
+    status: 409,
+    title: 'The organisation would be left without an owner',
+    help: 'Make somebody else an owner first.',
   },
   PRECONDITION_FAILED: {
     status: 412,
@@ -130,6 +195,11 @@ export const errorCatalogue = {
     status: 503,
     title: 'The database does not answer',
     help: 'Repeat the request with the same Idempotency-Key or id after the time in Retry-After; it is placed once.',
+  },
+  ISSUER_UNAVAILABLE: {
+    status: 503,
+    title: 'The issuer of the token does not answer',
+    help: 'Repeat the request after the time in Retry-After; tokens of other issuers are taken meanwhile.',
   },
   TIMED_OUT: {
     status: 503,

@@ -47,6 +47,7 @@ export const NewOrder = Type.Object(
       description: "Positive, at most 15 significant digits and the currency's own number of decimals.",
     }),
     currency: Type.Optional(Currency),
+    project_id: Type.Optional(Nullable(Type.String({ format: 'uuid', description: 'A project of the organisation.' }))),
     description: Type.Optional(Nullable(Description)),
     metadata: Type.Optional(Metadata),
   },

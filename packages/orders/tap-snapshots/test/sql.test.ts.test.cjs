@@ -39,6 +39,49 @@ WITH given_up AS (
 ]
 `
 
+exports[`test/sql.test.ts > TAP > countOtherOwners > countOtherOwners 1`] = `
+select count(*) as "count" from "memberships" where "org_id" = $1 and "role" = $2 and "user_id" != $3
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "owner",
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > deleteMembership > deleteMembership 1`] = `
+delete from "memberships" where "org_id" = $1 and "user_id" = $2
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > deleteOrg > deleteOrg 1`] = `
+select "id" from "orders" where "org_id" = $1 limit $2
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  1
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > deleteProject > deleteProject 1`] = `
+DELETE FROM projects WHERE org_id = $1 AND id = $2 RETURNING id
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
 exports[`test/sql.test.ts > TAP > insertAnsweredClaim > insertAnsweredClaim 1`] = `
 INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint, answer)
       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING key
@@ -89,6 +132,30 @@ INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint, ans
 ]
 `
 
+exports[`test/sql.test.ts > TAP > insertOrg > insertOrg 1`] = `
+insert into "organisations" ("id", "name", "slug") values ($1, $2, $3) returning *
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "Lamps",
+  "lamps"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > insertProject > insertProject 1`] = `
+insert into "projects" ("org_id", "name", "slug") values ($1, $2, $3) returning "org_id", "id", "name", "slug", "created_at", "updated_at"
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "Lamps",
+  "lamps"
+ ]
+]
+`
+
 exports[`test/sql.test.ts > TAP > lockOrder > lockOrder 1`] = `
 select "id", "org_id", "project_id", "amount", "currency", "status", "description", "metadata", "created_at", "updated_at", "version" from "orders" where "org_id" = $1 and "id" = $2 for update
 
@@ -100,18 +167,28 @@ select "id", "org_id", "project_id", "amount", "currency", "status", "descriptio
 ]
 `
 
+exports[`test/sql.test.ts > TAP > lockOrg > lockOrg 1`] = `
+
+    SELECT slug FROM organisations WHERE id = $1 FOR NO KEY UPDATE
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
 exports[`test/sql.test.ts > TAP > placeClaimedOrders > placeClaimedOrders 1`] = `
 WITH claimed AS (
         INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint)
         SELECT $1::uuid, route, principal, key, fingerprint
-        FROM unnest($7::text[], $8::text[], $9::text[], $10::bytea[]) AS claim (route, principal, key, fingerprint)
+        FROM unnest($8::text[], $9::text[], $10::text[], $11::bytea[]) AS claim (route, principal, key, fingerprint)
         WHERE key IS NOT NULL ORDER BY route, principal, key
         ON CONFLICT DO NOTHING RETURNING route, principal, key
       ), placed AS (
-        INSERT INTO orders (org_id, id, amount, currency, description, metadata)
-        SELECT $1::uuid, id, amount, currency, description, metadata
-        FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[], $9::text[])
-          AS input (id, amount, currency, description, metadata, route, principal, key)
+  INSERT INTO orders (org_id, id, amount, currency, project_id, description, metadata)
+  SELECT $1::uuid, id, amount, currency, project_id, description, metadata
+        FROM unnest($2::text[], $3::numeric[], $4::text[], $5::uuid[], $6::text[], $7::jsonb[], $8::text[], $9::text[], $10::text[]) AS input (id, amount, currency, project_id, description, metadata, route, principal, key)
         WHERE key IS NULL OR (route, principal, key) IN (SELECT route, principal, key FROM claimed)
         ORDER BY id ON CONFLICT DO NOTHING RETURNING *
       ), 
@@ -138,6 +215,10 @@ WITH claimed AS (
  [
   "EUR",
   "EUR"
+ ],
+ [
+  null,
+  null
  ],
  [
   null,
@@ -204,10 +285,8 @@ WITH claimed AS (
 
 exports[`test/sql.test.ts > TAP > placeOrders > placeOrders 1`] = `
 WITH placed AS (
-  INSERT INTO orders (org_id, id, amount, currency, description, metadata)
-  SELECT $1::uuid, id, amount, currency, description, metadata
-  FROM unnest($2::text[], $3::numeric[], $4::text[], $5::text[], $6::jsonb[])
-      AS input (id, amount, currency, description, metadata)
+  INSERT INTO orders (org_id, id, amount, currency, project_id, description, metadata)
+  SELECT $1::uuid, id, amount, currency, project_id, description, metadata FROM unnest($2::text[], $3::numeric[], $4::text[], $5::uuid[], $6::text[], $7::jsonb[]) AS input (id, amount, currency, project_id, description, metadata)
       ON CONFLICT DO NOTHING RETURNING *), 
   event AS (
     INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
@@ -229,6 +308,9 @@ WITH placed AS (
  ],
  [
   "EUR"
+ ],
+ [
+  null
  ],
  [
   null
@@ -261,7 +343,7 @@ exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
 
 exports[`test/sql.test.ts > TAP > selectConflicts > selectConflicts 1`] = `
 SELECT r.fingerprint, r.answer, CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'currency', o.currency,
-    'description', e.description, 'metadata', e.metadata) END AS placed, o.id, o.org_id, o.project_id, o.amount, o.currency, o.status, o.description, o.metadata, o.created_at, o.updated_at, o.version
+    'project_id', o.project_id, 'description', e.description, 'metadata', e.metadata) END AS placed, o.id, o.org_id, o.project_id, o.amount, o.currency, o.status, o.description, o.metadata, o.created_at, o.updated_at, o.version
       FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
         AS n (id, route, principal, key, position)
       LEFT JOIN LATERAL (SELECT * FROM idempotency_records r
@@ -306,6 +388,28 @@ SELECT o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_
 ]
 `
 
+exports[`test/sql.test.ts > TAP > selectMember > selectMember 1`] = `
+SELECT m.user_id, u.name, m.role, m.created_at, m.updated_at
+  FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 AND m.user_id = $2
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectMembers > selectMembers 1`] = `
+SELECT * FROM (SELECT m.user_id, u.name, m.role, m.created_at, m.updated_at
+  FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1) AS members WHERE ($2::timestamptz IS NULL OR (created_at, user_id) < ($2, $3::uuid)) ORDER BY created_at DESC, user_id DESC LIMIT $4
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ null,
+ null,
+ 51
+]
+`
+
 exports[`test/sql.test.ts > TAP > selectOrders > selectOrders 1`] = `
 SELECT id, org_id, project_id, amount, currency, status, description, metadata, created_at, updated_at, version FROM orders WHERE org_id = $1 AND id = ANY($2)
 
@@ -315,6 +419,27 @@ SELECT id, org_id, project_id, amount, currency, status, description, metadata, 
   "a",
   "b"
  ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectOrg > selectOrg 1`] = `
+SELECT id, name, slug, created_at, updated_at FROM organisations WHERE id = $1
+
+[
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectOwnOrgs > selectOwnOrgs 1`] = `
+SELECT id, name, slug, created_at, updated_at, role FROM (
+        SELECT o.*, m.role FROM organisations o JOIN memberships m ON m.org_id = o.id WHERE m.user_id = $1) AS own
+      WHERE ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid)) ORDER BY created_at DESC, id DESC LIMIT $4
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "2026-01-01 00:00:00.000001+00",
+ "00000000-0000-7000-8000-000000000000",
+ 51
 ]
 `
 
@@ -349,7 +474,7 @@ select "id", "org_id", "project_id", "amount", "currency", "status", "descriptio
 
 exports[`test/sql.test.ts > TAP > selectPlaced > selectPlaced 1`] = `
 SELECT CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'currency', o.currency,
-    'description', e.description, 'metadata', e.metadata) END AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
+    'project_id', o.project_id, 'description', e.description, 'metadata', e.metadata) END AS placed FROM unnest($2::text[]) WITH ORDINALITY AS n (id, position)
       LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.org_id = $1 AND o.id = n.id LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT description, metadata FROM order_events e
         WHERE e.org_id = $1 AND e.order_number = o.number AND e.sequence = 1 LIMIT 1) e ON true
@@ -361,6 +486,26 @@ SELECT CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'cu
   "a",
   "b"
  ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectProject > selectProject 1`] = `
+SELECT org_id, id, name, slug, created_at, updated_at FROM projects WHERE org_id = $1 AND id = $2
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectProjects > selectProjects 1`] = `
+SELECT org_id, id, name, slug, created_at, updated_at FROM projects WHERE org_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid)) ORDER BY created_at DESC, id DESC LIMIT $4
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ null,
+ null,
+ 51
 ]
 `
 
@@ -401,6 +546,45 @@ update "orders" set "status" = $1, "description" = $2, "metadata" = $3, "version
   1,
   "00000000-0000-7000-8000-000000000000",
   "a"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > updateOrg > updateOrg 1`] = `
+update "organisations" set "name" = $1, "slug" = $2, "updated_at" = now() where "id" = $3 returning *
+
+[
+ [
+  "Lamps",
+  "lamps",
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > updateProject > updateProject 1`] = `
+UPDATE projects SET name = $3, slug = $4, updated_at = now() WHERE org_id = $1 AND id = $2
+    RETURNING org_id, id, name, slug, created_at, updated_at
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000",
+ "Lamps",
+ "lamps"
+]
+`
+
+exports[`test/sql.test.ts > TAP > upsertMembership > upsertMembership 1`] = `
+
+    INSERT INTO memberships (org_id, user_id, role) VALUES ($1, $2, $3)
+    ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role, updated_at = now()
+    RETURNING xmax = 0 AS created
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "00000000-0000-7000-8000-000000000000",
+  "viewer"
  ]
 ]
 `

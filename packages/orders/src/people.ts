@@ -1,0 +1,19 @@
+import type { Database } from '@orders/database'
+import { createAccess } from './access.ts'
+import { createCursors, readCursorKey } from './cursor.ts'
+import { createMembers } from './members.ts'
+import { createOrganisations } from './organisations.ts'
+import { createProjects } from './projects.ts'
+
+export type People = Awaited<ReturnType<typeof createPeople>>
+
+/** The use cases of organisations, projects and users. */
+export async function createPeople(database: Database) {
+  const cursors = createCursors(await readCursorKey(database))
+  return {
+    ...createAccess(database),
+    ...createOrganisations(database, cursors),
+    ...createMembers(database, cursors),
+    ...createProjects(database, cursors),
+  }
+}
