@@ -1,12 +1,18 @@
 import rateLimit from '@fastify/rate-limit'
-import { type Orders, OrdersError } from '@orders/orders'
+import { type Orders, OrdersError, type People } from '@orders/orders'
 import * as schemas from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
 import { exportRoutes } from './api/export.ts'
 import { importRoutes } from './api/import.ts'
+import { meRoutes } from './api/me.ts'
+import { memberRoutes } from './api/members.ts'
 import { orderHistoryRoutes } from './api/order-history.ts'
 import { orderRoutes } from './api/orders.ts'
+import { organisationRoutes } from './api/organisations.ts'
+import { projectRoutes } from './api/projects.ts'
 import type { Config } from './config.ts'
+import access from './plugins/access.ts'
+import audit from './plugins/audit.ts'
 import database from './plugins/database.ts'
 import health from './plugins/health.ts'
 import httpHygiene from './plugins/http-hygiene.ts'
@@ -18,13 +24,12 @@ import problems from './plugins/problems.ts'
 import query from './plugins/query.ts'
 import slowBody from './plugins/slow-body.ts'
 import strictJson from './plugins/strict-json.ts'
-import tenant from './plugins/tenant.ts'
 import view from './plugins/view.ts'
 import { cspReports } from './ui/csp-reports.ts'
 import { pages } from './ui/pages.ts'
 
-/** Sets the whole service up: what there is, in its order. Needs no socket, and with `given.orders` no database. */
-export async function app(server: FastifyInstance, config: Config, given: { orders?: Orders } = {}) {
+/** Sets the whole service up: what there is, in its order. Needs no socket, and with `given` no database. */
+export async function app(server: FastifyInstance, config: Config, given: { orders?: Orders; people?: People } = {}) {
   const version = {
     version: '0.1.0',
     commit: config.ORDERS_COMMIT,
@@ -48,11 +53,18 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
         new OrdersError('RATE_LIMITED', `More than ${config.RATE_LIMIT_PER_MINUTE} requests a minute; wait ${after}.`),
     })
   }
-  await server.register(openapi)
   await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX })
+  await server.register(audit)
+  await server.register(access, {
+    mode: config.AUTH_MODE,
+    databaseUrl: config.DATABASE_URL,
+    guestKeys: config.GUEST_KEYS,
+    openIdIssuers: config.OPENID_ISSUERS,
+    people: given.people,
+  })
+  await server.register(openapi)
   await server.register(metrics, { endpoint: config.ADMIN_PORT === undefined ? '/metrics' : null })
-  await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY, ...given })
-  await server.register(tenant)
+  await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY, orders: given.orders })
   await server.register(health, { version })
   await server.register(view)
 
@@ -63,6 +75,15 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
     await scope.register(exportRoutes)
   }
   await server.register(api, { prefix: '/api/v1' })
+  await server.register(
+    async (scope) => {
+      await scope.register(meRoutes)
+      await scope.register(organisationRoutes)
+      await scope.register(memberRoutes)
+      await scope.register(projectRoutes)
+    },
+    { prefix: '/api/v1' },
+  )
   // The older services' addresses, the same routes without a second description.
   await server.register(async (aliases) => {
     aliases.addHook('onRoute', (route) => {

@@ -22,6 +22,20 @@ export const Settings = Type.Object({
     default: 5000,
     description: 'How long to wait at start for a database that does not answer.',
   }),
+  AUTH_MODE: Choice(['open', 'required'], {
+    default: 'open',
+    description: 'open: who sends no token is a member of the organisation default; required: is refused.',
+  }),
+  GUEST_KEYS: Type.Optional(
+    Secret({
+      description: "JSON Web Key Set of private Ed25519 keys for guests' tokens; without it there are no guests.",
+    }),
+  ),
+  OPENID_ISSUERS: Type.Optional(
+    Type.String({
+      description: 'JSON list of OpenID issuers whose tokens are taken: issuer, audience, algorithms, max_age.',
+    }),
+  ),
   DEFAULT_CURRENCY: Choice(currencyCodes, { default: 'EUR', description: 'ISO 4217 code of orders that name none.' }),
   LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
     default: 'warn',

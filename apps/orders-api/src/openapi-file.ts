@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import type { Orders } from '@orders/orders'
+import type { Orders, People } from '@orders/orders'
 import Fastify from 'fastify'
 import { app } from './app.ts'
 import { readConfig } from './config.ts'
@@ -11,7 +11,7 @@ const usage = 'Say what to do with the committed OpenAPI document: --write or --
 export async function openapiText(): Promise<string> {
   const config = readConfig({ DATABASE_URL: 'postgresql://localhost/orders', LOG_LEVEL: 'silent' })
   const server = Fastify(serverOptions(config))
-  await app(server, config, { orders: { idle: async () => {} } as Orders })
+  await app(server, config, { orders: { idle: async () => {} } as Orders, people: {} as People })
   await server.ready()
   const text = `${JSON.stringify(sorted(server.swagger()), null, 2)}\n`
   await server.close()

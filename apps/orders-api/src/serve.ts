@@ -1,8 +1,10 @@
 // The development runner: a database for a newcomer, the server, and a new server after each change of a source. It
 // prints only progress and faults; the server says when it is ready.
 
-import { join } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { EmbeddedPostgresError } from '@orders/database/embedded'
+import { newGuestKeys } from './access/guest-tokens.ts'
 import { watchAncestors } from './serve/ancestors.ts'
 import { type LocalDatabase, openLocalDatabase } from './serve/database.ts'
 import { type ServerExit, type ServerProcess, startServer } from './serve/server-process.ts'
@@ -75,8 +77,26 @@ async function startMigrated(database: LocalDatabase | null): Promise<ServerProc
     return { exited: Promise.resolve(exit), stop: async () => {} }
   }
   // A restart need not drain for clients that wait: there is no other server to send them to.
-  const env = { DRAIN_DELAY_MS: '0', ...process.env, ...(database ? { DATABASE_URL: database.url } : {}) }
+  const env = {
+    DRAIN_DELAY_MS: '0',
+    ...process.env,
+    ...(await localGuestKeys()),
+    ...(database && { DATABASE_URL: database.url }),
+  }
   return startServer(args, env)
+}
+
+/** A key for guests' tokens, made once for this checkout; where tokens are required, the settings must name another. */
+async function localGuestKeys(): Promise<NodeJS.ProcessEnv> {
+  const { GUEST_KEYS, GUEST_KEYS_FILE, AUTH_MODE } = process.env
+  if (GUEST_KEYS || GUEST_KEYS_FILE || AUTH_MODE === 'required') return {}
+  const file = join(root, '.data/guest-keys.json')
+  await mkdir(dirname(file), { recursive: true })
+  // Of two first starts at once, one makes it.
+  await writeFile(file, await newGuestKeys(), { flag: 'wx', mode: 0o600 }).catch((error) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  return { GUEST_KEYS_FILE: file }
 }
 
 function fail(error: unknown): void {

@@ -1,29 +1,34 @@
 import { errorCodes } from '@orders/schema'
 import fc from 'fast-check'
 import t from 'tap'
+import { newGuestKeys } from '../src/access/guest-tokens.ts'
 import { readOperations } from './bad-input/document.ts'
 import { faultIn } from './bad-input/oracle.ts'
 import { type Case, knownIds, requests } from './bad-input/requests.ts'
 import { type Service, startService } from './service.ts'
 
 const wanted = 20_000
+const GUEST_KEYS = await newGuestKeys('test-key')
 const concurrency = 16
 
 /** Sends generated requests, some at once, until `count` were answered or one answer was wrong; shrinks that one. */
 async function run(service: Service, count: number, seed: number) {
-  for (const id of knownIds) await service.place({ id, amount: 1 })
+  const { json: guest } = await service.send('POST', '/api/v1/auth/guest')
+  const auth = { authorization: `Bearer ${guest.access_token}` }
+  const sender = { org: guest.org.id, user: guest.user.id }
+  for (const id of knownIds) await service.place({ id, amount: 1 }, auth)
   const tally = new Map<string, number>()
   let sent = 0
   let wrong = false
   const property = fc.asyncProperty(
-    fc.array(requests(await readOperations()), { minLength: 1, maxLength: 2 * concurrency, size: 'max' }),
+    fc.array(requests(await readOperations(), sender), { minLength: 1, maxLength: 2 * concurrency, size: 'max' }),
     async (cases) => {
       if (sent >= count && !wrong) return // enough; but what is wrong is still made smaller
       const faults = await Promise.all(
         cases.map(async (asked) => {
           sent++
           tally.set(asked.expect, (tally.get(asked.expect) ?? 0) + 1)
-          const fault = await faultIn(asked, service)
+          const fault = await faultIn({ ...asked, headers: { ...auth, ...asked.headers } }, service)
           return fault && `${describe(asked)}\n  ${fault}`
         }),
       )
@@ -44,7 +49,7 @@ t.test(
   'no request is answered with 5xx, an undocumented status or a changed value',
   { timeout: 110_000 },
   async (t) => {
-    const service = await startService(t)
+    const service = await startService(t, { GUEST_KEYS })
     const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31)
     t.comment(`seed ${seed}; FC_SEED=${seed} repeats this run`)
     const started = performance.now()
@@ -61,7 +66,7 @@ t.test(
 t.test('the same run reports a service that coerces values and drops fields', async (t) => {
   const service = await startService(
     t,
-    {},
+    { GUEST_KEYS },
     {
       edit: (options) => {
         options.ajv = { customOptions: { coerceTypes: true, removeAdditional: true } }

@@ -59,7 +59,7 @@ t.test('every route is described once, or is an alias, a page or the description
   server.addHook('onRoute', ({ method, url }) => {
     for (const name of [method].flat()) if (name !== 'HEAD') routes.push(`${name.toLowerCase()} ${url}`)
   })
-  await app(server, config, { orders: { idle: async () => {} } as never })
+  await app(server, config, { orders: { idle: async () => {} } as never, people: {} as never })
   await server.ready()
   await server.close()
   const hidden = /^\w+ \/($|ready$|orders|docs|openapi\.json$|ui\/|errors|assets\/|favicon|errors)/

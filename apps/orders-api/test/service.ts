@@ -24,10 +24,11 @@ export type Service = Awaited<ReturnType<typeof startService>>
 export async function startService(
   t: Test,
   settings: Record<string, string> = {},
-  options: { edit?: (options: ReturnType<typeof serverOptions>) => void } = {},
+  options: { edit?: (options: ReturnType<typeof serverOptions>) => void; poolMax?: number } = {},
 ) {
   const { url } = await createScratchDatabase(t)
-  const config: Config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', ...settings })
+  const read = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', ...settings })
+  const config: Config = { ...read, ...(options.poolMax && { DATABASE_POOL_MAX: options.poolMax }) }
   const serverConfig = serverOptions(config)
   options.edit?.(serverConfig)
   const server: FastifyInstance = Fastify(serverConfig)
@@ -59,7 +60,7 @@ export async function startService(
         response.on('error', reject)
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString()
-          const isJson = /json/.test(response.headers['content-type'] ?? '') && text !== ''
+          const isJson = /[/+]json\b/.test(response.headers['content-type'] ?? '') && text !== ''
           const { statusCode: status = 0, headers } = response
           resolve({ status, headers, text, json: isJson ? JSON.parse(text) : undefined })
         })

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
+import { type Static, type TObject, type TSchema, type TUnsafe, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
 /** Settings that cannot be used. The message lists every fault, a line each, with what is expected. */
@@ -11,11 +11,14 @@ export class SettingsError extends Error {
 export const Secret = (options: { description: string }) => Type.String({ ...options, minLength: 1, secret: true })
 
 /** A setting that takes one of a few words. */
-export const Choice = <T extends string>(values: readonly T[], options: { description: string; default?: T }) =>
+export const Choice = <const T extends string>(
+  values: readonly T[],
+  options: { description: string; default?: NoInfer<T> },
+) =>
   Type.Union(
     values.map((value) => Type.Literal(value)),
     options,
-  )
+  ) as unknown as TUnsafe<T>
 
 type Environment = Record<string, string | undefined>
 

@@ -5,14 +5,15 @@ import { type OrderRow, orderColumns, toOrder, toRfc3339 } from '@orders/orders'
 import { type Order, OrderFilter } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
+import { may } from '../access/rules.ts'
 import { limits } from '../limits.ts'
 import { formatRecord, neutralise } from './csv.ts'
 import { filterOf } from './filter.ts'
-import { refusals } from './refusals.ts'
+import { callerRefusals } from './refusals.ts'
 
 type Column = (typeof orderColumns)[number]
 
-const importColumns = ['id', 'amount', 'currency', 'description', 'metadata'] as const
+const importColumns = ['id', 'amount', 'currency', 'project_id', 'description', 'metadata'] as const
 const types = { csv: 'text/csv; charset=utf-8; header=present', ndjson: 'application/x-ndjson; charset=utf-8' }
 
 const OneOf = <const T extends string>(values: readonly T[], options: object) =>
@@ -48,6 +49,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       config: { keepsTime: true },
       exposeHeadRoute: false,
       schema: {
+        ...may.read('orders:read'),
         summary: 'Export orders',
         description,
         tags: ['orders'],
@@ -57,7 +59,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
             description: 'A file of orders.',
             content: { 'text/csv': { schema: {} }, 'application/x-ndjson': { schema: {} } },
           },
-          ...refusals(),
+          ...callerRefusals(),
         } as never,
       },
     },

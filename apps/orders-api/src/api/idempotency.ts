@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import type { Claim } from '@orders/orders'
+import type { Claim, Made, Once, StoredAnswer } from '@orders/orders'
 import { Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 
 export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
@@ -13,13 +13,46 @@ export const IdempotencyHeaders = Type.Object({
 })
 
 /** What an Idempotency-Key stands for: the caller's request on this route, told apart by a digest of its body. */
-export function claimOf(request: FastifyRequest, key: string): Claim {
+export function claimOf(request: FastifyRequest, key: string, route = 'POST /orders'): Claim {
   return {
-    route: 'POST /orders',
+    route,
     principal: request.principal,
     key,
     fingerprint: createHash('sha256').update(canonicalJson(request.body)).digest(),
   }
+}
+
+/** The claim of a request that makes something at `location` plus its id, and what is answered; undefined without a key. */
+export function onceOf<T extends { id: string }>(
+  request: FastifyRequest,
+  route: string,
+  location: string,
+): Once<T> | undefined {
+  const key = request.headers['idempotency-key'] as string | undefined
+  if (key === undefined) return undefined
+  const answerFor = (made: T) => ({
+    status: 201,
+    headers: { 'content-type': 'application/json; charset=utf-8', location: `${location}${made.id}` },
+    body: JSON.stringify(made),
+  })
+  return { claim: claimOf(request, key, route), answerFor }
+}
+
+/** Answers with what was made, or as it was answered before. */
+export function sendMade<T extends { id: string }>(
+  reply: FastifyReply,
+  location: string,
+  result: Made<T>,
+): FastifyReply {
+  if (result.replayed) reply.header('idempotency-replayed', 'true')
+  if (!result.replayed && !result.answer)
+    return reply.code(201).header('location', `${location}${result.made.id}`).send(result.made)
+  return sendStored(reply, result.answer as StoredAnswer)
+}
+
+/** An answer that was stored, byte for byte. */
+export function sendStored(reply: FastifyReply, { status, headers, body }: StoredAnswer): FastifyReply {
+  return reply.code(status).headers(headers).serializer(String).send(body)
 }
 
 /** JSON with sorted keys: bodies that differ in spelling only have one digest. */

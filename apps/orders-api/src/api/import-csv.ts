@@ -2,7 +2,7 @@ import { OrdersError } from '@orders/orders'
 import { jsonLimits, parseStrictText } from '../plugins/strict-json.ts'
 import { type Cell, parseRecord, restore } from './csv.ts'
 
-const plainColumns = ['id', 'amount', 'currency', 'description', 'metadata']
+const plainColumns = ['id', 'amount', 'currency', 'project_id', 'description', 'metadata']
 const prefix = 'metadata.'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for

@@ -4,12 +4,13 @@ import { OrdersError } from '@orders/orders'
 import { ImportReport } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
+import { may } from '../access/rules.ts'
 import { limits } from '../limits.ts'
 import { acceptedType } from './accept.ts'
 import { csvItems, ndjsonItems } from './import-lines.ts'
 import { jsonReport, ndjsonReport } from './import-report.ts'
 import { readLines } from './lines.ts'
-import { refusals } from './refusals.ts'
+import { callerRefusals } from './refusals.ts'
 
 const bodyTypes = ['text/csv', 'application/x-ndjson']
 const answerTypes = ['application/json', 'application/x-ndjson'] as const
@@ -41,6 +42,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       config: { keepsTime: true, streamsBody: true },
       schema: {
+        ...may.write('orders:write'),
         summary: 'Import orders',
         description,
         tags: ['orders'],
@@ -53,7 +55,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
               'application/x-ndjson': { schema: {} },
             },
           },
-          ...refusals('BAD_REQUEST', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE'),
+          ...callerRefusals('BAD_REQUEST', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE'),
         } as never,
       },
     },

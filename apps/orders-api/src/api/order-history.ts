@@ -2,10 +2,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { OrdersError, verbs } from '@orders/orders'
 import { Order, OrderEventList, OrderStats } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
+import { may } from '../access/rules.ts'
 import { etagOf } from './answer.ts'
 import { instantOf } from './filter.ts'
 import { OrderParams } from './orders.ts'
-import { refusals } from './refusals.ts'
+import { callerRefusals } from './refusals.ts'
 
 const dayMs = 86_400_000
 const maxStatsDays = 366
@@ -29,12 +30,13 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
       `/orders/:id/${verb}`,
       {
         schema: {
+          ...may.write('orders:write'),
           summary: `${verb[0]?.toUpperCase()}${verb.slice(1)} an order`,
           tags: ['orders'],
           params: OrderParams,
           response: {
             200: Type.Ref(Order, { description: 'The order now; the same verb again changes nothing.' }),
-            ...refusals(
+            ...callerRefusals(
               'JSON_INVALID',
               'ORDER_NOT_FOUND',
               'ILLEGAL_TRANSITION',
@@ -57,6 +59,7 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/orders/:id/events',
     {
       schema: {
+        ...may.read('orders:read'),
         summary: 'History of an order, in order',
         tags: ['orders'],
         params: OrderParams,
@@ -72,7 +75,7 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
           },
           { additionalProperties: false },
         ),
-        response: { 200: Type.Ref(OrderEventList), ...refusals('ORDER_NOT_FOUND') },
+        response: { 200: Type.Ref(OrderEventList), ...callerRefusals('ORDER_NOT_FOUND') },
       },
     },
     async (request) => ({ data: await orders.listEvents(request.orgId, request.params.id, request.query) }),
@@ -82,11 +85,12 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/orders/stats',
     {
       schema: {
+        ...may.read('orders:read'),
         summary: 'Counts and sums per day, currency and status',
         description: `The range [from, to) may span ${maxStatsDays} days.`,
         tags: ['orders'],
         querystring: StatsQuery,
-        response: { 200: Type.Ref(OrderStats), ...refusals() },
+        response: { 200: Type.Ref(OrderStats), ...callerRefusals() },
       },
     },
     async (request) => {

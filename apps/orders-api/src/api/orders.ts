@@ -2,11 +2,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { StoredAnswer } from '@orders/orders'
 import { NewOrder, Order, OrderId, OrderListQuery, OrderPage, OrderPatch } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
+import { may } from '../access/rules.ts'
 import { etagOf } from './answer.ts'
 import { filterOf } from './filter.ts'
-import { claimOf, IdempotencyHeaders } from './idempotency.ts'
+import { claimOf, IdempotencyHeaders, sendStored } from './idempotency.ts'
 import { matches, requireMatch } from './preconditions.ts'
-import { refusals } from './refusals.ts'
+import { callerRefusals } from './refusals.ts'
 
 export const OrderParams = Type.Object({ id: OrderId })
 
@@ -20,6 +21,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       config: { keepsTime: true },
       schema: {
+        ...may.write('orders:write'),
         summary: 'Place an order',
         tags: ['orders'],
         headers: IdempotencyHeaders,
@@ -27,7 +29,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           201: Type.Ref(Order, { description: 'Placed. Location and ETag are set.' }),
           200: Type.Ref(Order, { description: 'It was placed before with the same content.' }),
-          ...refusals(
+          ...callerRefusals(
             'JSON_INVALID',
             'AMOUNT_INVALID',
             'IDEMPOTENCY_KEY_INVALID',
@@ -45,13 +47,8 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const claim = key === undefined ? undefined : claimOf(request, key)
       const placed = await orders.placeOrder(request.orgId, request.body, claim)
       if (placed.replayed || placed.answer) {
-        const { status, headers, body } = placed.answer as StoredAnswer
         if (placed.replayed) reply.header('idempotency-replayed', 'true')
-        return reply
-          .code(status as 201)
-          .headers(headers)
-          .serializer(String)
-          .send(body as never)
+        return sendStored(reply, placed.answer as StoredAnswer) as never
       }
       const { order, created } = placed
       reply.header('location', `/api/v1/orders/${order.id}`).header('etag', etagOf(order))
@@ -64,11 +61,12 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       config: { keepsTime: true },
       schema: {
+        ...may.read('orders:read'),
         summary: 'List orders, newest first',
         description: 'A `Link` header with `rel="next"` names the next page, if there is one.',
         tags: ['orders'],
         querystring: OrderListQuery,
-        response: { 200: Type.Ref(OrderPage), ...refusals('CURSOR_INVALID') },
+        response: { 200: Type.Ref(OrderPage), ...callerRefusals('CURSOR_INVALID') },
       },
     },
     async (request, reply) => {
@@ -89,6 +87,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       config: { keepsTime: true },
       schema: {
+        ...may.read('orders:read'),
         summary: 'Read an order',
         tags: ['orders'],
         params: OrderParams,
@@ -96,7 +95,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: Type.Ref(Order),
           304: Type.Null({ description: 'It is as If-None-Match says.' }),
-          ...refusals('ORDER_NOT_FOUND'),
+          ...callerRefusals('ORDER_NOT_FOUND'),
         },
       },
     },
@@ -112,6 +111,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/orders/:id',
     {
       schema: {
+        ...may.write('orders:write'),
         summary: 'Edit the description or the metadata',
         tags: ['orders'],
         params: OrderParams,
@@ -119,7 +119,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: Type.Ref(OrderPatch),
         response: {
           200: Type.Ref(Order),
-          ...refusals(
+          ...callerRefusals(
             'JSON_INVALID',
             'ORDER_NOT_FOUND',
             'PRECONDITION_FAILED',

@@ -28,3 +28,17 @@ export function refusals(...codes: ErrorCode[]): Record<number, TSchema> {
     ]),
   ) as unknown as Record<number, TSchema>
 }
+
+/** Of routes that take an Idempotency-Key. */
+export const keyRefusals = ['IDEMPOTENCY_KEY_INVALID', 'IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH'] as const
+
+const ofCallers: ErrorCode[] = [
+  'UNAUTHENTICATED',
+  'ROLE_REQUIRED',
+  'SCOPE_REQUIRED',
+  'ORG_NOT_FOUND',
+  'ISSUER_UNAVAILABLE',
+]
+
+/** The same for a route that not everybody may call. */
+export const callerRefusals = (...codes: ErrorCode[]) => refusals(...ofCallers, ...codes)

@@ -3,6 +3,7 @@ import { Problem } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { may } from '../access/rules.ts'
 import { refusals } from '../api/refusals.ts'
 
 declare module 'fastify' {
@@ -55,7 +56,7 @@ async function health(app: FastifyInstance, { version }: Options) {
   }
 
   const alive = (summary: string) => ({
-    schema: { summary, tags: ['operations'], response: { 200: Health, ...refusals() } },
+    schema: { ...may.anyone, summary, tags: ['operations'], response: { 200: Health, ...refusals() } },
   })
   app.get('/health', alive('Is the process there'), async () => ({ status: 'ok' }))
   app.get('/livez', alive('Does the process answer'), async () => ({ status: 'ok' }))
@@ -65,6 +66,7 @@ async function health(app: FastifyInstance, { version }: Options) {
       url,
       {
         schema: {
+          ...may.anyone,
           summary: 'May requests be sent here',
           tags: ['operations'],
           hide: url === '/ready',
@@ -86,7 +88,12 @@ async function health(app: FastifyInstance, { version }: Options) {
     image_digest: Type.Optional(Type.String()),
   })
   const versionRoute = {
-    schema: { summary: 'What is running', tags: ['operations'], response: { 200: Version, ...refusals() } },
+    schema: {
+      ...may.anyone,
+      summary: 'What is running',
+      tags: ['operations'],
+      response: { 200: Version, ...refusals() },
+    },
   }
   app.get('/version', versionRoute, async () => version)
 }

@@ -4,6 +4,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
+import { may } from '../access/rules.ts'
 import { refusals } from '../api/refusals.ts'
 import { RequestHistogram } from './request-histogram.ts'
 
@@ -26,6 +27,7 @@ const description = {
   method: 'GET',
   logLevel: 'fatal',
   schema: {
+    ...may.anyone,
     summary: 'Metrics for Prometheus',
     tags: ['operations'],
     response: {

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
+import { may } from '../access/rules.ts'
 
 /** OpenAPI 3.1 at /openapi.json, made of the routes' schemas, and Swagger UI at /docs. */
 async function openapi(app: FastifyInstance) {
@@ -17,14 +18,20 @@ async function openapi(app: FastifyInstance) {
       servers: [{ url: '/' }],
       tags: [
         { name: 'orders', description: 'Orders and their history.' },
+        { name: 'people', description: 'Organisations, projects, users.' },
         { name: 'operations', description: 'For operators.' },
       ],
     },
     transform: ({ schema, url }) => ({ schema: withOptionalDefaults(schema), url }),
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `def-${i}`) },
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  await app.register(async (docs) => {
+    docs.addHook('onRoute', (route) => {
+      route.schema = { ...route.schema, ...may.anyone }
+    })
+    await docs.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
+  })
+  app.get('/openapi.json', { schema: { ...may.anyone, hide: true } }, async () => app.swagger())
 }
 
 export default fp(openapi, { name: 'openapi' })

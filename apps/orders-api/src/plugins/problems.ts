@@ -5,7 +5,13 @@ import fp from 'fastify-plugin'
 import { problemOf, type Refusal, refusalOf } from '../errors.ts'
 
 const internal: Refusal = { code: 'INTERNAL', message: 'Something went wrong on our side. It has been written down.' }
-const retryAfterSeconds = { IDEMPOTENCY_IN_FLIGHT: 1, DATABASE_UNAVAILABLE: 2, OVERLOADED: 2, TIMED_OUT: 2 } as const
+const retryAfterSeconds = {
+  IDEMPOTENCY_IN_FLIGHT: 1,
+  DATABASE_UNAVAILABLE: 2,
+  OVERLOADED: 2,
+  TIMED_OUT: 2,
+  ISSUER_UNAVAILABLE: 30,
+} as const
 
 /** Turns every error into a problem document (RFC 9457); what is not a known refusal is logged, and told to nobody. */
 async function problems(app: FastifyInstance) {

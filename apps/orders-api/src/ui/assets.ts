@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { may } from '../access/rules.ts'
 
 const folder = join(import.meta.dirname, 'assets')
 const year = 31_536_000 // seconds
@@ -27,9 +28,13 @@ export function readAssets(): Asset[] {
 /** During a rollout a page of one release may ask the other for its assets: it gets them, but not to keep. */
 export async function assetRoutes(app: FastifyInstance, { assets }: { assets: Asset[] }) {
   for (const { name, type, hash, bytes } of assets) {
-    app.get<{ Querystring: { v?: string } }>(`/assets/${name}`, { schema: { hide: true } }, (request, reply) => {
-      const control = request.query.v === hash ? `public, max-age=${year}, immutable` : 'no-cache'
-      return reply.headers({ 'cache-control': control, 'content-type': type }).send(bytes)
-    })
+    app.get<{ Querystring: { v?: string } }>(
+      `/assets/${name}`,
+      { schema: { ...may.anyone, hide: true } },
+      (request, reply) => {
+        const control = request.query.v === hash ? `public, max-age=${year}, immutable` : 'no-cache'
+        return reply.headers({ 'cache-control': control, 'content-type': type }).send(bytes)
+      },
+    )
   }
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance } from 'fastify'
+import { may } from '../access/rules.ts'
 
 const maxBytes = 16_384
 const maxLength = 200
@@ -12,7 +13,7 @@ export async function cspReports(app: FastifyInstance) {
     { parseAs: 'buffer', bodyLimit: maxBytes },
     (_request, body, done) => done(null, body),
   )
-  app.post('/ui/csp-reports', { schema: { hide: true } }, (request, reply) => {
+  app.post('/ui/csp-reports', { schema: { ...may.anyone, hide: true } }, (request, reply) => {
     for (const report of readReports(request.body as Buffer))
       request.log.warn({ csp: report, reqId: request.id }, 'a page broke its policy')
     return reply.code(204).send()

@@ -1,6 +1,7 @@
 import { OrdersError, type Verb, verbs, verbsFor } from '@orders/orders'
 import { errorCatalogue, OrderId } from '@orders/schema'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { may } from '../access/rules.ts'
 import { toldOf } from '../plugins/problems.ts'
 import { errorsOf, readValues, textFault } from './fields.ts'
 import { historyOf } from './history.ts'
@@ -55,7 +56,7 @@ export async function orderPage(app: FastifyInstance) {
     return show(request as Request, reply, { message, errors: errorsOf(faults), ...edited })
   }
 
-  app.get<{ Params: { id: string } }>('/ui/orders/:id', async (request, reply) => {
+  app.get<{ Params: { id: string } }>('/ui/orders/:id', { schema: may.read('orders:read') }, async (request, reply) => {
     const notice = done[readValues(request.query, ['done']).done]
     return show(request, reply, { ...(notice && { notice }) })
   })
@@ -63,7 +64,7 @@ export async function orderPage(app: FastifyInstance) {
   for (const verb of verbs) {
     app.post<{ Params: { id: string } }>(
       `/ui/orders/:id/${verb}`,
-      { errorHandler: showRefused },
+      { errorHandler: showRefused, schema: may.write('orders:write') },
       async (request, reply) => {
         const { id } = await orders.changeStatus(request.orgId, idOf(request), verb)
         return backTo(reply, id, verb)
@@ -71,17 +72,21 @@ export async function orderPage(app: FastifyInstance) {
     )
   }
 
-  app.post<{ Params: { id: string } }>('/ui/orders/:id/edit', { errorHandler: showRefused }, async (request, reply) => {
-    const { description, version } = readValues(request.body, ['description', 'version'])
-    const message = textFault(description, 2000)
-    if (message)
-      throw new OrdersError('VALIDATION_FAILED', 'Nothing has been saved.', [{ path: '/description', message }])
-    const patch = { description: description || null }
-    const { id } = await orders
-      .editOrder(request.orgId, idOf(request), patch, (now) => String(now) === version)
-      .catch(asChanged)
-    return backTo(reply, id, 'edit')
-  })
+  app.post<{ Params: { id: string } }>(
+    '/ui/orders/:id/edit',
+    { errorHandler: showRefused, schema: may.write('orders:write') },
+    async (request, reply) => {
+      const { description, version } = readValues(request.body, ['description', 'version'])
+      const message = textFault(description, 2000)
+      if (message)
+        throw new OrdersError('VALIDATION_FAILED', 'Nothing has been saved.', [{ path: '/description', message }])
+      const patch = { description: description || null }
+      const { id } = await orders
+        .editOrder(request.orgId, idOf(request), patch, (now) => String(now) === version)
+        .catch(asChanged)
+      return backTo(reply, id, 'edit')
+    },
+  )
 }
 
 type Shown = { notice?: string; message?: string; errors?: Record<string, string>; description?: string }

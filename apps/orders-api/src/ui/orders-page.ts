@@ -1,5 +1,6 @@
 import type { Order } from '@orders/schema'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { may } from '../access/rules.ts'
 import { toldOf } from '../plugins/problems.ts'
 import { readValues } from './fields.ts'
 import { listUrl, readFilter } from './filter-form.ts'
@@ -29,7 +30,7 @@ export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { de
     })
   }
 
-  app.get('/', async (request, reply) => {
+  app.get('/', { schema: may.read('orders:read') }, async (request, reply) => {
     const { values, errors, filter } = readFilter(request.query)
     const { cursor } = readValues(request.query, ['cursor'])
     const refused = Object.keys(errors).length > 0

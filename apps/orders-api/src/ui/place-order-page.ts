@@ -1,6 +1,7 @@
 import type { StoredAnswer } from '@orders/orders'
 import { errorCatalogue, type Order } from '@orders/schema'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { may } from '../access/rules.ts'
 import { toldOf } from '../plugins/problems.ts'
 import { claimOf, currencyOptions, emptyForm, type PlaceForm, readPlaceForm, refusedForm } from './place-form.ts'
 
@@ -9,13 +10,16 @@ export async function placeOrderPage(app: FastifyInstance, { defaultCurrency }: 
   const show = (reply: FastifyReply, form: PlaceForm) =>
     reply.page('place-order', { title: 'Place an order', csrf: reply.csrfToken(), form, currencyOptions })
 
-  app.get('/ui/place-order', (_request, reply) => show(reply, emptyForm(defaultCurrency)))
+  app.get('/ui/place-order', { schema: may.write('orders:write') }, (_request, reply) =>
+    show(reply, emptyForm(defaultCurrency)),
+  )
 
-  app.get('/ui/orders', (_request, reply) => reply.redirect('/', 303))
+  app.get('/ui/orders', { schema: may.anyone }, (_request, reply) => reply.redirect('/', 303))
 
   app.post(
     '/ui/orders',
     {
+      schema: may.write('orders:write'),
       errorHandler(error: Error, request: FastifyRequest, reply: FastifyReply) {
         const refusal = toldOf(error, request)
         const form = refusedForm(request.body, refusal)

@@ -18,7 +18,11 @@ export async function faultIn(asked: Case, service: Service): Promise<string | u
   }
   if (asked.expect === 'refuse') return `accepted silently with ${status}: ${answer.text.slice(0, 300)}`
   const isPlacing = method === 'POST' && /\/orders(\?|$)/.test(path)
-  if (isPlacing) return faultInOrder(String(body), (await service.send('GET', `/orders/${answer.json.id}`)).json, true)
+  if (isPlacing) {
+    const { authorization } = headers
+    const found = await service.send('GET', `/orders/${answer.json.id}`, { headers: { authorization } })
+    return faultInOrder(String(body), found.json, true)
+  }
   return method === 'PATCH' ? faultInOrder(String(body), answer.json, false) : undefined
 }
 

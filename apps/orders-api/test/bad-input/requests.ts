@@ -20,22 +20,32 @@ export type Case = {
 /** Orders that are there before the first request; placed ones have other ids. */
 export const knownIds = Array.from({ length: 20 }, (_, i) => `known-${i}`)
 
+const nobody = '01234567-89ab-7cde-8f01-23456789abcd'
 const keys = textOf('AZaz09_-', 30, 40)
 
 const pair = ([name, value]: readonly [string, string]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`
 
+/** Who sends the requests: a guest who owns an organisation. */
+export type Sender = { org: string; user: string }
+
 /** Requests to one route: right ones, and ones that are wrong in exactly one place. */
-function requestsTo(operation: Operation): fc.Arbitrary<Case> {
+function requestsTo(operation: Operation, { org, user }: Sender): fc.Arbitrary<Case> {
   const { method, body: schema, statuses, parameters } = operation
   const wrongBody = schema && wrongBodies(schema)
   const query = parameters.filter((parameter) => parameter.in === 'query')
   // An export is as long as all that the run has placed, and has tests of its own.
   const rightWeight = operation.path.endsWith('/export') ? 0 : schema ? 6 : 3
-  const isFree = operation.path.endsWith('/import') || operation.path.endsWith('/stats')
+  const isOfOrders = operation.path.startsWith('/api/v1/orders')
+  const isFree = /\/import$|\/stats$|\/projects\/\{id\}$/.test(operation.path)
+  // What a guest may do with the own organisation; the rest depends on what is there.
+  const isOwn = (at: string) => isOfOrders || (/GET|POST/.test(method) && !at.includes(nobody) && !/\/x(\/|$)/.test(at))
   const base = fc
     .record({
-      prefix: fc.constantFrom('/api/v1', operation.path.startsWith('/api/v1') ? '' : '/api/v1'),
-      id: fc.oneof(fc.constantFrom(...knownIds), fc.constant('nobody')),
+      prefix: fc.constantFrom('/api/v1', isOfOrders ? '' : '/api/v1'),
+      id: isOfOrders
+        ? fc.oneof(fc.constantFrom(...knownIds), fc.constant('nobody'))
+        : fc.constantFrom(org, org, nobody, 'x'),
+      user: fc.constantFrom(user, nobody, 'x'),
       key: fc.option(keys, { freq: 3 }),
       body: schema ? rightBody(schema) : fc.constant(undefined),
       query: fc
@@ -43,8 +53,11 @@ function requestsTo(operation: Operation): fc.Arbitrary<Case> {
         .map((some) => query.filter((one) => one.required || some.includes(one)))
         .chain((some) => fc.tuple(...some.map((one) => rightQuery(one).map((value) => [one.name, value] as const)))),
     })
-    .map(({ prefix, id, key, body, query }) => ({
-      at: operation.path.replace(/^\/api\/v1/, operation.path.startsWith('/api/v1') ? prefix : '').replace('{id}', id),
+    .map(({ prefix, id, user, key, body, query }) => ({
+      at: operation.path
+        .replace(/^\/api\/v1/, prefix)
+        .replace(/\{id\}|\{org_id\}/, id)
+        .replace('{user_id}', user),
       query: query.filter(([name]) => name !== 'cursor'),
       headers: {
         ...(method === 'PATCH' && { 'if-match': '*' }),
@@ -68,7 +81,12 @@ function requestsTo(operation: Operation): fc.Arbitrary<Case> {
     wrongQuery(parameter).map((value) => [parameter.name, value] as const),
   )
   return base.chain((from) => {
-    const choices = [{ arbitrary: fc.constant(made('right', isFree ? 'any' : 'accept', from)), weight: rightWeight }]
+    const choices = [
+      {
+        arbitrary: fc.constant(made('right', isFree || !isOwn(from.at) ? 'any' : 'accept', from)),
+        weight: rightWeight,
+      },
+    ]
     const add = (weight: number, arbitrary: fc.Arbitrary<Case>) => choices.push({ arbitrary, weight })
     const extra = (name: string, value: string) =>
       `${from.at}?${[...from.query.filter(([other]) => other !== name), [name, value] as const].map(pair).join('&')}`
@@ -176,11 +194,14 @@ const oddRequests: fc.Arbitrary<Case> = fc
     headers: body === undefined ? {} : ({ 'content-type': 'application/json' } as Record<string, string>),
   }))
 
-export function requests(operations: Operation[]): fc.Arbitrary<Case> {
+export function requests(operations: Operation[], sender: Sender): fc.Arbitrary<Case> {
   const weight = ({ body, path }: Operation) =>
     body && path.endsWith('/orders') ? 12 : body || path.endsWith('/orders') ? 5 : 1
-  return fc.oneof(...operations.map((operation) => ({ arbitrary: requestsTo(operation), weight: weight(operation) })), {
-    arbitrary: oddRequests,
-    weight: 3,
-  })
+  return fc.oneof(
+    ...operations.map((operation) => ({ arbitrary: requestsTo(operation, sender), weight: weight(operation) })),
+    {
+      arbitrary: oddRequests,
+      weight: 3,
+    },
+  )
 }

@@ -26,9 +26,15 @@ export function rightBody(schema: Schema): fc.Arbitrary<Members> {
   const values: Record<string, fc.Arbitrary<string>> = {
     id: longId,
     description: fc.option(text).map((value) => JSON.stringify(value)),
+    project_id: fc.constant('null'),
+    name: text.filter((value) => value !== '').map((value) => JSON.stringify(value)),
+    slug: textOf('az09', 10, 30).map((slug) => JSON.stringify(slug)),
+    role: fc.constantFrom('"owner"', '"viewer"'),
     metadata: fc.dictionary(shortName, text, { maxKeys: 5 }).map((value) => JSON.stringify(value)),
   }
-  const optional = Object.keys(schema.properties).filter((name) => values[name])
+  const known = Object.keys(schema.properties).filter((name) => values[name])
+  const needed = known.filter((name) => schema.required?.includes(name))
+  const optional = known.filter((name) => !needed.includes(name))
   return fc
     .tuple(
       fc.subarray(optional, { minLength: schema.required ? 0 : 1 }),
@@ -49,7 +55,7 @@ export function rightBody(schema: Schema): fc.Arbitrary<Members> {
               ],
             )
         : fc.constant([])
-      const members = names.map((name) =>
+      const members = [...needed, ...names].map((name) =>
         (values[name] as fc.Arbitrary<string>).map((value): Members => [[name, value]]),
       )
       return fc.tuple(amount, ...members).map((parts) => parts.flat())

@@ -32,7 +32,10 @@ export function wrongValues(schema: Schema): string[] {
   }[types[0] as string]
   const empty = types.includes('null') ? [] : ['null']
   const outside = schema.enum ? ['"eur"', '"XXX"', '"toString"', '""'] : []
-  const unmatched = schema.pattern ? ['""', '"-a"', '"a b"', '"../x"', `"${'a'.repeat(65)}"`, '"stats"'] : []
+  const isWrong = (text: string) => !new RegExp(schema.pattern).test(JSON.parse(text))
+  const unmatched = schema.pattern
+    ? ['""', '"-a"', '"a b"', '"../x"', `"${'a'.repeat(65)}"`, '"stats"'].filter(isWrong)
+    : []
   return [...(coercible ?? []), ...empty, ...outside, ...unmatched, ...notJson, nest(40)]
 }
 

@@ -1,0 +1,100 @@
+import { defaultOrgId } from '@orders/database'
+import { type Access, OrdersError, type People } from '@orders/orders'
+import type { Role, Scope, User } from '@orders/schema'
+import { type Identity, notTaken } from './token.ts'
+
+/** Who calls, acting in one organisation. `user` is null for calls without a token. */
+export type Caller = {
+  user: User | null
+  orgId: string
+  role: Role
+  scopes: readonly Scope[]
+  /** Told apart in idempotency keys and limits. */
+  principal: string
+  jti: string | null
+}
+
+const rememberMs = 60_000
+const rememberAtMost = 10_000
+const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
+
+/** Calls without a token, where they are taken: a member of the organisation `default`. */
+export const openCaller: Caller = {
+  user: null,
+  orgId: defaultOrgId,
+  role: 'member',
+  scopes: ['orders:read', 'orders:write'],
+  principal: 'open',
+  jti: null,
+}
+
+export type Callers = ReturnType<typeof createCallers>
+
+/**
+ * Who stands behind a token, in an organisation: looked up once a minute for each, and at once after `forget`, which a
+ * change of memberships or a revoked token brings about. The organisation is the one asked for, or the user's home.
+ */
+export function createCallers(
+  readToken: (token: string) => Promise<Identity>,
+  people: Pick<People, 'findAccess' | 'signUpUser'>,
+) {
+  const known = new Map<string, { caller: Caller; until: number }>()
+  let changes = 0
+
+  /** What is remembered of the caller, if anything. */
+  function recall(token: string, orgId: string | undefined): Caller | undefined {
+    const found = known.get(keyOf(token, orgId))
+    return found && found.until > Date.now() ? found.caller : undefined
+  }
+
+  /** Throws UNAUTHENTICATED and ORG_NOT_FOUND. */
+  async function find(token: string, orgId: string | undefined): Promise<Caller> {
+    const seen = changes
+    const identity = await readToken(token)
+    // What is no id names nothing; it takes the same way as an id of nothing.
+    const asked = orgId === undefined || uuid.test(orgId) ? orgId : nowhere
+    const access = await accessOf(identity, asked)
+    if (access === 'revoked' || access === 'unknown') throw notTaken('it was revoked, or its user is gone')
+    if (access === 'elsewhere') throw orgNotFound(orgId)
+    const caller = callerOf(identity, access)
+    if (seen === changes) remember(keyOf(token, orgId), caller, identity.expiresAt)
+    return caller
+  }
+
+  async function accessOf({ userId, jti, name }: Identity, orgId: string | undefined) {
+    const access = await people.findAccess(userId, orgId, jti)
+    if (access !== 'unknown' || name === undefined) return access
+    await people.signUpUser({ id: userId, name })
+    return people.findAccess(userId, orgId, jti)
+  }
+
+  function remember(key: string, caller: Caller, expiresAt: number): void {
+    known.delete(key)
+    if (known.size >= rememberAtMost) known.delete(known.keys().next().value as string)
+    known.set(key, { caller, until: Math.min(Date.now() + rememberMs, expiresAt) })
+  }
+
+  /** Looks everything up anew that was remembered of the user, or of all. */
+  function forget(userId?: string): void {
+    changes++
+    for (const [key, { caller }] of known) if (!userId || caller.user?.id === userId) known.delete(key)
+  }
+
+  return { recall, find, forget }
+}
+
+const nowhere = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+
+const keyOf = (token: string, orgId: string | undefined) => `${token} ${orgId ?? ''}`
+
+export const orgNotFound = (orgId: string | undefined) =>
+  new OrdersError('ORG_NOT_FOUND', `There is no organisation ${(orgId ?? '').slice(0, 64)}.`)
+
+const callerOf = (identity: Identity, { user, orgId, role }: Access): Caller => ({
+  user,
+  orgId,
+  role,
+  scopes: identity.scopes,
+  principal: user.id,
+  jti: identity.jti,
+})

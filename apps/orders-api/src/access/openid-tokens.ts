@@ -1,0 +1,86 @@
+import { scopes } from '@orders/schema'
+import { type Static, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { jwtVerify } from 'jose'
+import { v5 as uuidv5 } from 'uuid'
+import { createKeySet } from './key-set.ts'
+import { notTaken, type Verifier } from './token.ts'
+
+/** An OpenID issuer whose access tokens are taken. */
+export const OpenIdIssuer = Type.Object(
+  {
+    issuer: Type.String({ pattern: '^https?://[^\\s?#]+$', maxLength: 500 }),
+    audience: Type.String({ minLength: 1, maxLength: 500 }),
+    algorithms: Type.Array(Type.Union([Type.Literal('RS256'), Type.Literal('ES256')]), {
+      minItems: 1,
+      default: ['RS256'],
+    }),
+    /** Seconds since a token was issued. */
+    max_age: Type.Integer({ minimum: 60, maximum: 86_400, default: 900 }),
+  },
+  { additionalProperties: false },
+)
+export type OpenIdIssuer = Static<typeof OpenIdIssuer>
+
+const namespace = '6f0d9a4e-6f1b-5d0c-9c2d-3c3f6c6a6c11'
+const maxText = 255
+
+/** Users of other issuers have ids of their own here, made of the issuer's and its subject: two never meet. */
+export const userIdOf = (issuer: string, subject: string) => uuidv5(`${issuer} ${subject}`, namespace)
+
+/** Takes access tokens of one OpenID issuer (RFC 9068, and Microsoft Entra's, which have scp and uti for scope and jti). */
+export function createOpenIdVerifier(
+  { issuer, audience, algorithms, max_age }: OpenIdIssuer,
+  onFailure: (error: Error) => void,
+): Verifier {
+  const keys = createKeySet(issuer, onFailure)
+  return {
+    issuer,
+    async verify(token) {
+      const { payload, protectedHeader } = await jwtVerify(token, keys, {
+        algorithms,
+        issuer,
+        audience,
+        requiredClaims: ['iss', 'aud', 'exp', 'iat', 'sub'],
+        maxTokenAge: max_age,
+        clockTolerance: 30,
+      })
+      const type = String(protectedHeader.typ ?? '').toLowerCase()
+      const { sub, exp = 0, iat = 0, scope, scp, jti, uti, name } = payload
+      const id = jti ?? uti
+      const lasts = Number.isInteger(exp) && Number.isInteger(iat) && exp > iat
+      if (!/^(at\+)?jwt$/.test(type) || !lasts || !isText(sub) || !isText(id)) throw notTaken('its claims do not hold')
+      const granted = String(scope ?? scp ?? '').split(' ')
+      return {
+        userId: userIdOf(issuer, sub),
+        jti: id,
+        scopes: scopes.filter((known) => granted.includes(known)),
+        expiresAt: Math.min(exp, iat + max_age) * 1000,
+        name: isText(name) ? name : 'A user',
+      }
+    },
+  }
+}
+
+/** Reads OPENID_ISSUERS. Throws an Error with one sentence that says what to do. */
+export function readIssuers(text: string): OpenIdIssuer[] {
+  let given: unknown
+  try {
+    given = JSON.parse(text)
+  } catch {}
+  const list = Value.Default(Type.Array(OpenIdIssuer), given)
+  const [fault] = [...Value.Errors(Type.Array(OpenIdIssuer), list)]
+  if (fault) {
+    throw new Error(
+      `OPENID_ISSUERS is not a list of issuers (at ${fault.path || '/'}: ${fault.message}): give each issuer and audience.`,
+    )
+  }
+  const issuers = list as OpenIdIssuer[]
+  const insecure = issuers.find(({ issuer }) => !/^https:|^http:\/\/(localhost|127\.0\.0\.1)[:/]/.test(issuer))
+  if (insecure)
+    throw new Error(`OPENID_ISSUERS has ${insecure.issuer}, which anybody on the way could speak for: use https.`)
+  return issuers
+}
+
+const isText = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= maxText

@@ -1,0 +1,65 @@
+import { OrdersError } from '@orders/orders'
+import type { Scope } from '@orders/schema'
+import { parseStrictJson } from '../plugins/strict-json.ts'
+
+/** Whom a token names, for how long (milliseconds since 1970) and what for. */
+export type Identity = {
+  userId: string
+  jti: string
+  scopes: readonly Scope[]
+  expiresAt: number
+  /** Of a user that may not be known here yet. */
+  name?: string
+}
+
+/** Takes the tokens of one issuer. Rejects whatever it does not take. */
+export type Verifier = { issuer: string; verify(token: string): Promise<Identity> }
+
+const maxLength = 4096
+const kidPattern = /^[A-Za-z0-9_-]{1,64}$/
+// They let a token say how it is to be checked.
+const forbidden = ['jku', 'jwk', 'x5u', 'x5c', 'x5t', 'x5t#S256', 'crit', 'b64', 'zip']
+
+export const notTaken = (reason: string) => new OrdersError('UNAUTHENTICATED', `The token is not valid: ${reason}.`)
+
+/** Tells a token to the verifier of its issuer, once its form is beyond doubt. Throws UNAUTHENTICATED. */
+export function createTokenReader(verifiers: Verifier[]) {
+  const byIssuer = new Map(verifiers.map((verifier) => [verifier.issuer, verifier]))
+
+  return async function readToken(token: string): Promise<Identity> {
+    const { iss } = inspect(token)
+    const verifier = typeof iss === 'string' ? byIssuer.get(iss) : undefined
+    if (!verifier) throw notTaken('its issuer is not known here')
+    try {
+      return await verifier.verify(token)
+    } catch (error) {
+      if (error instanceof OrdersError) throw error
+      const { code } = error as { code?: string }
+      if (code === 'ERR_JWT_EXPIRED') throw notTaken('it has expired')
+      if (code?.startsWith('ERR_J')) throw notTaken('its signature or its claims do not hold')
+      throw error
+    }
+  }
+}
+
+/** The claims of a token that is well formed; nothing of it is believed yet. */
+function inspect(token: string): Record<string, unknown> {
+  if (token.length > maxLength) throw notTaken(`it is longer than ${maxLength} characters`)
+  const parts = token.split('.')
+  if (parts.length !== 3 || !parts.every(isBase64Url)) throw notTaken('it is not a JWS in compact form')
+  const header = readPart(parts[0] as string)
+  if (typeof header.kid !== 'string' || !kidPattern.test(header.kid)) throw notTaken('its kid cannot name a key')
+  const asked = forbidden.find((name) => name in header)
+  if (asked) throw notTaken(`its header has ${asked}`)
+  return readPart(parts[1] as string)
+}
+
+const isBase64Url = (part: string) => Buffer.from(part, 'base64url').toString('base64url') === part && part !== ''
+
+function readPart(part: string): Record<string, unknown> {
+  try {
+    const value = parseStrictJson(Buffer.from(part, 'base64url'))
+    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
+  } catch {}
+  throw notTaken('its header or its claims are not one plain JSON object')
+}

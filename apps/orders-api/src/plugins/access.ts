@@ -1,0 +1,142 @@
+import { listen } from '@orders/database'
+import { createPeople, OrdersError, type People } from '@orders/orders'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import { type Caller, createCallers, openCaller, orgNotFound } from '../access/callers.ts'
+import { createGuestTokens, type GuestTokens } from '../access/guest-tokens.ts'
+import { createOpenIdVerifier, readIssuers } from '../access/openid-tokens.ts'
+import type { AccessRule } from '../access/rules.ts'
+import { createTokenReader, notTaken, type Verifier } from '../access/token.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    people: People
+    /** null: guests are not taken. */
+    guestTokens: GuestTokens | null
+  }
+  interface FastifyRequest {
+    caller: Caller
+    /** Organisation that the request acts in. */
+    orgId: string
+    /** Who acts; keys of two callers never meet. */
+    principal: string
+  }
+}
+
+type Options = {
+  mode: 'open' | 'required'
+  databaseUrl: string
+  guestKeys: string | undefined
+  openIdIssuers: string | undefined
+  /** Stands in for those of the database. */
+  people?: People | undefined
+}
+
+/**
+ * Who calls: each route declares in its schema who may (see access/rules.ts), and only those reach its handler. Throws
+ * UNAUTHENTICATED, ORG_NOT_FOUND, ROLE_REQUIRED, SCOPE_REQUIRED.
+ */
+async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, openIdIssuers, people }: Options) {
+  const guests = guestKeys === undefined ? null : await createGuestTokens(guestKeys, { development: mode === 'open' })
+  app.decorate('people', people ?? (await createPeople(app.database)))
+  app.decorate('guestTokens', guests)
+  app.decorateRequest('caller')
+  app.decorateRequest('orgId', openCaller.orgId)
+  app.decorateRequest('principal', openCaller.principal)
+
+  const verifiers: Verifier[] = guests ? [guests.verifier] : []
+  const onFailure = (error: Error) => app.log.warn({ err: error }, 'the keys of an issuer could not be fetched')
+  for (const issuer of readIssuers(openIdIssuers ?? '[]')) verifiers.push(createOpenIdVerifier(issuer, onFailure))
+  const callers = createCallers(createTokenReader(verifiers), app.people)
+  if (!people) {
+    const news = listen(databaseUrl, 'access', callers.forget, () => callers.forget())
+    app.addHook('onClose', () => news.close())
+  }
+
+  /** Sets who calls; by itself if that is known, else with a look into the database. */
+  function identify(request: FastifyRequest, orgId: string | undefined): Caller | Promise<Caller> {
+    const { authorization } = request.headers
+    if (authorization === undefined) {
+      if (mode === 'required') throw new OrdersError('UNAUTHENTICATED', 'The request has no token.')
+      if (orgId !== undefined && orgId !== openCaller.orgId) throw orgNotFound(orgId)
+      return openCaller
+    }
+    const token = /^Bearer +([^ ]+)$/i.exec(authorization)?.[1]
+    if (!token) throw notTaken('Authorization is Bearer and one token')
+    return callers.recall(token, orgId) ?? callers.find(token, orgId)
+  }
+
+  function guard(rule: AccessRule, orgParam: string | undefined): onRequestHookHandler {
+    const admit = (request: FastifyRequest, caller: Caller) => {
+      assertMay(rule, caller)
+      request.caller = caller
+      request.orgId = caller.orgId
+      request.principal = caller.principal
+    }
+    return (request, reply, done) => {
+      const refuse = (error: unknown) => {
+        if (error instanceof OrdersError)
+          app.audit(request, 'request.refused', { code: error.code, ...whatOf(request) })
+        done(challenge(reply, rule, error))
+      }
+      try {
+        const orgId = orgParam
+          ? (request.params as Record<string, string>)[orgParam]
+          : (request.headers['x-org-id'] as string | undefined)
+        const caller = identify(request, orgId)
+        if (caller instanceof Promise) {
+          caller.then((found) => admit(request, found)).then(() => done(), refuse)
+          return
+        }
+        admit(request, caller)
+      } catch (error) {
+        refuse(error)
+        return
+      }
+      done()
+    }
+  }
+
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', (route) => {
+    routes.push(route)
+    const { schema, config } = route
+    if (!isDeclared(schema) || schema['x-roles'].includes('anyone')) return
+    route.onRequest = [guard(schema, config?.orgParam), ...[route.onRequest ?? []].flat()]
+  })
+  // Routes of plugins may be declared by the scope that registers them, after this plugin has seen them.
+  app.addHook('onReady', async () => {
+    const undeclared = routes.filter(({ schema }) => !isDeclared(schema)).map(({ method, url }) => `${method} ${url}`)
+    if (undeclared.length > 0) throw new Error(`Routes do not declare who may call them: ${undeclared.join(', ')}`)
+  })
+}
+
+export default fp(access, { name: 'access', dependencies: ['audit', 'database'] })
+
+const whatOf = ({ method, routeOptions }: FastifyRequest) => ({ method, route: routeOptions.url ?? '' })
+
+const isDeclared = (schema: Partial<AccessRule> | undefined): schema is AccessRule =>
+  schema?.['x-roles'] !== undefined && schema['x-scopes'] !== undefined
+
+function assertMay(
+  { 'x-roles': roles, 'x-scopes': scopes }: AccessRule,
+  { user, role, scopes: granted }: Caller,
+): void {
+  if (roles.includes('user')) {
+    if (!user) throw new OrdersError('UNAUTHENTICATED', 'This needs a user: the request has no token.')
+  } else if (!roles.includes(role)) {
+    throw new OrdersError('ROLE_REQUIRED', `This takes the role ${roles.join(' or ')}, and yours is ${role}.`)
+  }
+  const missing = scopes.filter((scope) => !granted.includes(scope))
+  if (missing.length > 0) throw new OrdersError('SCOPE_REQUIRED', `The token lacks the scope ${missing.join(', ')}.`)
+}
+
+/** Tells how to come back (RFC 6750). */
+function challenge(reply: FastifyReply, { 'x-scopes': scopes }: AccessRule, error: unknown): Error {
+  const { code } = error as OrdersError
+  if (code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer realm="orders"')
+  if (code === 'SCOPE_REQUIRED') {
+    reply.header('www-authenticate', `Bearer realm="orders", error="insufficient_scope", scope="${scopes.join(' ')}"`)
+  }
+  return error as Error
+}

@@ -1,0 +1,79 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { exportJWK, generateKeyPair, type JWK } from 'jose'
+import Provider from 'oidc-provider'
+
+type Test = { teardown(fn: () => Promise<void> | void): void }
+
+/** An OpenID issuer on loopback, whose requests are counted and which can be taken away. */
+export async function startIssuer(t: Test, { audience = 'orders-api' } = {}) {
+  const server: Server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const url = `http://localhost:${port}`
+  const key: JWK = {
+    ...(await exportJWK((await generateKeyPair('RS256', { extractable: true })).privateKey)),
+    kid: 'first',
+    use: 'sig',
+    alg: 'RS256',
+  }
+  const provider = new Provider(url, {
+    jwks: { keys: [key as never] },
+    clients: ['one', 'two'].map((client_id) => ({
+      client_id,
+      client_secret: `secret-of-${client_id}`,
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+    })),
+    features: {
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => audience,
+        getResourceServerInfo: (_context, resource) => ({
+          audience: resource,
+          scope: 'orders:read orders:write orgs:write',
+          accessTokenFormat: 'jwt' as const,
+          accessTokenTTL: 3600,
+          jwt: { sign: { alg: 'RS256' as const } },
+        }),
+      },
+    },
+    scopes: ['orders:read', 'orders:write', 'orgs:write'],
+  })
+  const asked = new Map<string, number>()
+  let away = false
+  const answer = provider.callback()
+  server.on('request', (request, response) => {
+    const path = request.url?.split('?')[0] ?? ''
+    asked.set(path, (asked.get(path) ?? 0) + 1)
+    if (away) request.socket.destroy()
+    else answer(request, response)
+  })
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+
+  async function token(client: 'one' | 'two', scope: string, resource = audience): Promise<string> {
+    const response = await fetch(`${url}/token`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa(`${client}:secret-of-${client}`)}` },
+      body: new URLSearchParams({ grant_type: 'client_credentials', scope, resource }),
+    })
+    const body = (await response.json()) as { access_token?: string }
+    if (!body.access_token) throw new Error(JSON.stringify(body))
+    return body.access_token
+  }
+
+  return {
+    url,
+    key,
+    asked,
+    token,
+    goAway: (it: boolean) => {
+      away = it
+    },
+  }
+}

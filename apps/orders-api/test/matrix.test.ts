@@ -1,0 +1,54 @@
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { newGuestKeys } from '../src/access/guest-tokens.ts'
+import { guardedRoutes, misplaced, runMatrix } from './access/matrix.ts'
+import { makeWorld } from './access/world.ts'
+import { startService } from './service.ts'
+
+const attempts = 50_000
+const seed = Date.now() % 1e9
+const GUEST_KEYS = await newGuestKeys('test-key')
+
+/** Numbers from 0 to 1 that a seed repeats. */
+function randomNumbers(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let value = Math.imul(state ^ (state >>> 15), 1 | state)
+    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value
+    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+async function run(t: Test, count: number, breakIt?: (service: Awaited<ReturnType<typeof startService>>) => void) {
+  const service = await startService(t, { GUEST_KEYS, AUTH_MODE: 'required' }, { poolMax: 1 })
+  const world = await makeWorld(service)
+  breakIt?.(service)
+  const found = await runMatrix(service, world, count, randomNumbers(seed))
+  const admin = new pg.Client({ connectionString: service.url })
+  await admin.connect()
+  const { rows } = await admin.query<{ row: string }>(misplaced(world))
+  await admin.end()
+  return { ...found, rows: rows.map(({ row }) => row), routes: guardedRoutes(service).length }
+}
+
+t.test('nobody reads or writes where they do not belong, on one connection', { timeout: 230_000 }, async (t) => {
+  const { wrong, rows, tally, routes } = await run(t, attempts)
+  t.comment(`seed ${seed}; ${attempts} attempts on ${routes} routes: ${JSON.stringify([...tally])}`)
+  t.strictSame(wrong.slice(0, 20), [])
+  t.strictSame(rows, [])
+  for (const kind of ['may', 'may not', 'not there']) t.ok((tally.get(kind) ?? 0) > attempts / 20, kind)
+})
+
+t.test('control: a look-up that takes everybody for an owner is caught', async (t) => {
+  const { wrong, rows } = await run(t, 1500, ({ server }) => {
+    const { findAccess } = server.people
+    server.people.findAccess = async (userId, orgId, jti) => {
+      const found = await findAccess(userId, orgId, jti)
+      return found === 'elsewhere' && orgId ? { user: { id: userId, name: 'x' }, orgId, role: 'owner' } : found
+    }
+  })
+  t.ok(wrong.some((fault) => /shows mark-/.test(fault)))
+  t.ok(wrong.some((fault) => /not there for the caller/.test(fault)))
+  t.ok(rows.length > 0, rows[0] ?? '')
+})
