@@ -6,6 +6,7 @@ import { answerHeaders } from './plugins/http-hygiene.ts'
 import { sendProblem, toldOf } from './plugins/problems.ts'
 import { refuseConnection } from './refuse-connection.ts'
 import { requestIdOf } from './request-id.ts'
+import { buildSerializer } from './serializers.ts'
 
 export function serverOptions(config: Config): FastifyHttpOptions<Server> {
   const logsRequests = /^(debug|trace)$/.test(config.LOG_LEVEL)
@@ -31,6 +32,7 @@ export function serverOptions(config: Config): FastifyHttpOptions<Server> {
     },
     return503OnClosing: false,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
+    schemaController: { compilersFactory: { buildSerializer } },
     clientErrorHandler: refuseConnection,
     // Addresses that cannot be decoded meet no hook.
     frameworkErrors: (error, request, reply) => {
