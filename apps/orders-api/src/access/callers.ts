@@ -55,7 +55,7 @@ export function createCallers(
     const asked = orgId === undefined || uuid.test(orgId) ? orgId : nowhere
     const access = await accessOf(identity, asked)
     if (access === 'revoked' || access === 'unknown') throw notTaken('it was revoked, or its user is gone')
-    if (access === 'elsewhere') throw orgNotFound(orgId)
+    if (access === 'elsewhere') throw new OrgNotFound(orgId, identity.userId)
     const caller = callerOf(identity, access)
     if (seen === changes) remember(keyOf(token, orgId), caller, identity.expiresAt)
     return caller
@@ -87,8 +87,16 @@ const nowhere = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 const keyOf = (token: string, orgId: string | undefined) => `${token} ${orgId ?? ''}`
 
-export const orgNotFound = (orgId: string | undefined) =>
-  new OrdersError('ORG_NOT_FOUND', `There is no organisation ${(orgId ?? '').slice(0, 64)}.`)
+/** Says the same of an organisation that the caller does not belong to and of one that is not there. */
+export class OrgNotFound extends OrdersError {
+  readonly about: { org: string; user: string | null }
+
+  constructor(orgId = '', user: string | null = null) {
+    const org = orgId.slice(0, 64)
+    super('ORG_NOT_FOUND', `There is no organisation ${org}.`)
+    this.about = { org, user }
+  }
+}
 
 const callerOf = (identity: Identity, { user, orgId, role }: Access): Caller => ({
   user,

@@ -2,7 +2,7 @@ import { listen } from '@orders/database'
 import { createPeople, OrdersError, type People } from '@orders/orders'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { type Caller, createCallers, openCaller, orgNotFound } from '../access/callers.ts'
+import { type Caller, createCallers, OrgNotFound, openCaller } from '../access/callers.ts'
 import { createGuestTokens, type GuestTokens } from '../access/guest-tokens.ts'
 import { createOpenIdVerifier, readIssuers } from '../access/openid-tokens.ts'
 import type { AccessRule } from '../access/rules.ts'
@@ -58,7 +58,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
     const { authorization } = request.headers
     if (authorization === undefined) {
       if (mode === 'required') throw new OrdersError('UNAUTHENTICATED', 'The request has no token.')
-      if (orgId !== undefined && orgId !== openCaller.orgId) throw orgNotFound(orgId)
+      if (orgId !== undefined && orgId !== openCaller.orgId) throw new OrgNotFound(orgId)
       return openCaller
     }
     const token = /^Bearer +([^ ]+)$/i.exec(authorization)?.[1]
@@ -68,15 +68,17 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
 
   function guard(rule: AccessRule, orgParam: string | undefined): onRequestHookHandler {
     const admit = (request: FastifyRequest, caller: Caller) => {
-      assertMay(rule, caller)
       request.caller = caller
       request.orgId = caller.orgId
       request.principal = caller.principal
+      assertMay(rule, caller)
     }
     return (request, reply, done) => {
       const refuse = (error: unknown) => {
-        if (error instanceof OrdersError)
-          app.audit(request, 'request.refused', { code: error.code, ...whatOf(request) })
+        if (error instanceof OrdersError) {
+          const who = error instanceof OrgNotFound ? error.about : {}
+          app.audit(request, 'request.refused', { ...who, code: error.code, ...whatOf(request) })
+        }
         done(challenge(reply, rule, error))
       }
       try {

@@ -14,7 +14,7 @@ export type AuditEvent =
 declare module 'fastify' {
   interface FastifyInstance {
     /** Writes one line. `about` names what it was done to; never give it a secret. */
-    audit(request: FastifyRequest, event: AuditEvent, about?: Record<string, string>): void
+    audit(request: FastifyRequest, event: AuditEvent, about?: Record<string, string | null>): void
   }
 }
 
