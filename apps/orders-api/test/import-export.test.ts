@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import http from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { parse } from 'csv-parse/sync'
 import { stringify } from 'csv-stringify/sync'
 import fc from 'fast-check'
@@ -207,6 +207,24 @@ t.test('who goes away leaves no connection behind', async (t) => {
   socket.destroy()
   await untilReturned(service)
   t.equal((await service.send('GET', '/health')).status, 200)
+})
+
+t.test('exports one after the other on one connection leave nothing on it', async (t) => {
+  const { server, port } = await startService(t)
+  const { promise: accepted, resolve } = Promise.withResolvers<Socket>()
+  server.server.once('connection', resolve)
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(async () => agent.destroy())
+  const read = async () => {
+    const request = http.get({ agent, port, host: '127.0.0.1', path: '/orders/export?format=csv' })
+    const [response] = await once(request, 'response')
+    for await (const _ of response);
+  }
+  await read()
+  const socket = await accepted
+  const before = socket.listenerCount('close')
+  for (let i = 0; i < 12; i++) await read()
+  t.equal(socket.listenerCount('close'), before)
 })
 
 t.test('slow headers, bodies and imports end within 12 seconds', async (t) => {

@@ -1,11 +1,13 @@
+import { OrdersError } from '@orders/orders'
+import type { Order } from '@orders/schema'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { newGuestKeys } from '../src/access/guest-tokens.ts'
 import { guardedRoutes, misplaced, runMatrix } from './access/matrix.ts'
 import { makeWorld } from './access/world.ts'
-import { startService } from './service.ts'
+import { type Service, startService } from './service.ts'
 
-const attempts = 50_000
+const attempts = Number(process.env.N) || 50_000
 const seed = Date.now() % 1e9
 const GUEST_KEYS = await newGuestKeys('test-key')
 
@@ -20,13 +22,13 @@ function randomNumbers(seed: number): () => number {
   }
 }
 
-async function run(t: Test, count: number, breakIt?: (service: Awaited<ReturnType<typeof startService>>) => void) {
+async function run(t: Test, count: number, breakIt?: (service: Service, admin: pg.Client) => unknown) {
   const service = await startService(t, { GUEST_KEYS, AUTH_MODE: 'required' }, { poolMax: 1 })
   const world = await makeWorld(service)
-  breakIt?.(service)
-  const found = await runMatrix(service, world, count, randomNumbers(seed))
   const admin = new pg.Client({ connectionString: service.url })
   await admin.connect()
+  await breakIt?.(service, admin)
+  const found = await runMatrix(service, world, count, randomNumbers(seed))
   const { rows } = await admin.query<{ row: string }>(misplaced(world))
   await admin.end()
   return { ...found, rows: rows.map(({ row }) => row), routes: guardedRoutes(service).length }
@@ -51,4 +53,51 @@ t.test('control: a look-up that takes everybody for an owner is caught', async (
   t.ok(wrong.some((fault) => /shows mark-/.test(fault)))
   t.ok(wrong.some((fault) => /not there for the caller/.test(fault)))
   t.ok(rows.length > 0, rows[0] ?? '')
+})
+
+/** Reads an order by its id alone, past the helper that sets the tenant. */
+function readThroughBarePool({ server: { orders, database } }: Service): void {
+  orders.getOrder = async (_orgId, id) => {
+    const [row] = await database.runGlobal<Order>({
+      name: 'bare',
+      text: 'SELECT * FROM orders WHERE id = $1',
+      values: [id],
+    })
+    if (!row) throw new OrdersError('ORDER_NOT_FOUND', 'There is none.')
+    return { ...row, amount: Number(row.amount) }
+  }
+}
+
+t.test('control: a query through the bare pool is caught, as it finds nothing', async (t) => {
+  const { wrong } = await run(t, 1500, readThroughBarePool)
+  t.ok(wrong.some((fault) => /GET .*orders\/\{id\} .*, it is there$/.test(fault)))
+  t.notOk(
+    wrong.some((fault) => /shows/.test(fault)),
+    'row security lets nothing through',
+  )
+})
+
+t.test('control: tables whose owner row security does not bind are caught, and what then leaks', async (t) => {
+  const { wrong } = await run(t, 1500, async (service, admin) => {
+    await admin.query('ALTER TABLE orders OWNER TO orders_app; ALTER TABLE orders NO FORCE ROW LEVEL SECURITY')
+    readThroughBarePool(service)
+  })
+  t.ok(wrong.includes('no tenant is set: shows rows of orders'))
+  t.ok(wrong.some((fault) => /shows mark-/.test(fault)))
+})
+
+t.test('and an owner that it binds sees no more than others', async (t) => {
+  const { wrong } = await run(t, 1500, (_service, admin) => admin.query('ALTER TABLE orders OWNER TO orders_app'))
+  t.strictSame(wrong, [])
+})
+
+t.test('control: a tenant set for the session is caught', async (t) => {
+  const { wrong } = await run(t, 1500, ({ server: { orders, database } }) => {
+    const { getOrder } = orders
+    orders.getOrder = async (orgId, id) => {
+      await database.runGlobal({ name: 'stay', text: "SELECT set_config('app.org_id', $1, false)", values: [orgId] })
+      return getOrder(orgId, id)
+    }
+  })
+  t.ok(wrong.includes('no tenant is set: shows rows of orders'))
 })

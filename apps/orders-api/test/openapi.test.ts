@@ -5,14 +5,16 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { errorCatalogue } from '@orders/schema'
 import { Validator } from '@seriousme/openapi-schema-validator'
-import Fastify from 'fastify'
+import Fastify, { type FastifySchema } from 'fastify'
 import t from 'tap'
+import { may } from '../src/access/rules.ts'
 import { app } from '../src/app.ts'
 import { readConfig } from '../src/config.ts'
 import { openapiText } from '../src/openapi-file.ts'
 import { serverOptions } from '../src/server-options.ts'
 import { startService } from './service.ts'
 
+const offline = readConfig({ DATABASE_URL: 'postgresql://localhost/orders', LOG_LEVEL: 'silent' })
 const program = new URL('../src/openapi-file.ts', import.meta.url).pathname
 const document = JSON.parse(await openapiText())
 const operations = Object.entries<Record<string, any>>(document.paths).flatMap(([path, methods]) =>
@@ -52,14 +54,26 @@ t.test('every refusal is a problem document that names its codes', async (t) => 
   }
 })
 
+t.test('a service with a route that does not say who may call it does not start', async (t) => {
+  const start = async (schema?: FastifySchema) => {
+    const server = Fastify(serverOptions(offline))
+    t.teardown(() => server.close())
+    await app(server, offline, { orders: { idle: async () => {} } as never, people: {} as never })
+    server.get('/planted', { ...(schema && { schema }) }, async () => 'for all')
+    await server.ready()
+  }
+  await t.rejects(start(), { message: /^Routes do not declare who may call them: GET \/planted/ })
+  await t.rejects(start({ 'x-roles': ['owner'] }), { message: /GET \/planted/ })
+  await t.resolves(start(may.own('orders:read')))
+})
+
 t.test('every route is described once, or is an alias, a page or the description itself', async (t) => {
-  const config = readConfig({ DATABASE_URL: 'postgresql://localhost/orders', LOG_LEVEL: 'silent' })
-  const server = Fastify(serverOptions(config))
+  const server = Fastify(serverOptions(offline))
   const routes: string[] = []
   server.addHook('onRoute', ({ method, url }) => {
     for (const name of [method].flat()) if (name !== 'HEAD') routes.push(`${name.toLowerCase()} ${url}`)
   })
-  await app(server, config, { orders: { idle: async () => {} } as never, people: {} as never })
+  await app(server, offline, { orders: { idle: async () => {} } as never, people: {} as never })
   await server.ready()
   await server.close()
   const hidden = /^\w+ \/($|ready$|orders|docs|openapi\.json$|ui\/|errors|assets\/|favicon|errors)/

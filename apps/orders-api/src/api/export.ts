@@ -84,8 +84,12 @@ function createFile({ raw }: FastifyRequest) {
   const stream = new PassThrough()
   const gone = new AbortController()
   const leave = () => gone.abort(new Error('the reader is gone'))
-  stream.once('close', leave)
-  raw.socket.once('close', leave)
+  const { socket } = raw
+  socket.once('close', leave)
+  stream.once('close', () => {
+    socket.off('close', leave) // the connection goes on to other requests
+    leave()
+  })
   return {
     stream,
     async write(text: string) {

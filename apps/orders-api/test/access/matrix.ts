@@ -7,6 +7,9 @@ import type { Org, Person, World } from './world.ts'
 
 export type Route = { method: string; path: string; roles: RouteRole[] }
 
+const tenantTables = [
+  ...['organisations', 'projects', 'users', 'memberships', 'orders', 'order_events', 'outbox', 'idempotency_records'],
+]
 const nothing = { id: randomUUID(), order: 'there-is-none' }
 const evil = 'mark-of-an-intruder'
 
@@ -34,6 +37,8 @@ export async function runMatrix(service: Service, world: World, attempts: number
   let left = attempts
 
   async function attempt(): Promise<void> {
+    if (random() < 0.01)
+      for (const table of await bareRows(service)) wrong.add(`no tenant is set: shows rows of ${table}`)
     const route = pick(routes)
     const person = pick(world.people)
     const own = world.orgs.find(({ id }) => person.roles.has(id))
@@ -75,6 +80,14 @@ export async function runMatrix(service: Service, world: World, attempts: number
   }
   await Promise.all(Array.from({ length: 8 }, work))
   return { wrong: [...wrong].sort(), tally }
+}
+
+/** Tables that show rows to a connection on which nobody has set a tenant. */
+async function bareRows({ server }: Service): Promise<string[]> {
+  const counts = tenantTables.map((table) => `SELECT '${table}' AS name WHERE EXISTS (SELECT FROM ${table})`)
+  const text = counts.join(' UNION ALL ')
+  const rows = await server.database.runGlobal<{ name: string }>({ name: 'bare_rows', text, values: [] })
+  return rows.map(({ name }) => name)
 }
 
 type Target = { order: string; project: string; user: string }
