@@ -21,17 +21,20 @@ const types = {
   },
 }
 
+/** Who a connection acts as: within one organisation at a time, or on the events of all of them. */
+export type Role = 'orders_app' | 'orders_worker'
+
 /**
  * Options of every pool that serves requests (times in milliseconds).
  *
  * The role is part of the connection's start-up packet: whatever rights the URL's user has, each connection runs as
- * orders_app from its first statement, and RESET ROLE returns to it.
+ * that role from its first statement, and RESET ROLE returns to it.
  */
-export function connectionOptions(url: string, { max = 10 }: { max?: number } = {}) {
+export function connectionOptions(url: string, { max = 10, role = 'orders_app' }: { max?: number; role?: Role } = {}) {
   const { connectionString, options } = splitOptions(url)
   return {
     connectionString,
-    options: `${options} -c role=orders_app -c TimeZone=UTC -c DateStyle=ISO`.trim(),
+    options: `${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO`.trim(),
     application_name: 'orders',
     max,
     types,

@@ -11,9 +11,14 @@ const ours = (schema: string) => `${schema} NOT IN ('pg_catalog', 'information_s
 /** Unique keys that do not lead with org_id, each with the reason why it tells no organisation about another one. */
 const globalKeys = {
   outbox_pkey: 'made by the database, never by a client',
+  event_queue_pkey: 'made by the database, never by a client',
   organisations_pkey: 'the id of the organisation itself',
   organisations_slug_key: 'a slug is one for all by contract',
 }
+
+/** What a worker writes: everything else it changes as orders_app does, in one organisation at a time. */
+const workerTables =
+  'outbox,event_positions,event_log,event_queue,event_lanes,inbox,dead_letters,idempotency_records,revoked_tokens'
 
 const user = `( SELECT (NULLIF(current_setting(''app.user_id''::text, true), ''''::text))::uuid AS "nullif")`
 
@@ -34,7 +39,7 @@ const rules: Record<string, string> = {
       LATERAL (SELECT pg_get_expr(polqual, polrelid) AS reads, pg_get_expr(polwithcheck, polrelid) AS writes),
       LATERAL (SELECT CASE WHEN tenant = to_regclass('organisations') THEN 'id' ELSE 'org_id' END || ' = '
         || '( SELECT (NULLIF(current_setting(''app.org_id''::text, true), ''''::text))::uuid AS "nullif")' AS mine)
-    WHERE polpermissive
+    WHERE polpermissive AND polroles <> ARRAY['orders_worker'::regrole::oid]
       AND NOT (polcmd = 'r' AND EXISTS (SELECT FROM (${ownPolicies}) WHERE own_table = name AND own_reads = reads))
       AND (polcmd IN ('*', 'r', 'w', 'd') AND reads IS DISTINCT FROM '(' || mine || ')'
       OR polcmd IN ('*', 'a', 'w') AND writes IS DISTINCT FROM '(' || mine || ')')`,
@@ -55,11 +60,17 @@ const rules: Record<string, string> = {
   'no function runs with the rights of another': `
     SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
     WHERE ${ours('nspname')} AND prosecdef AND has_function_privilege('orders_app', p.oid, 'EXECUTE')`,
+  'a worker changes nothing that people make': `
+    SELECT c.oid::regclass || ' ' || privilege AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,
+      unnest('{INSERT,UPDATE,DELETE}'::text[]) AS privilege
+    WHERE ${ours('nspname')} AND relkind IN ('r', 'p') AND CASE privilege WHEN 'DELETE' THEN has_table_privilege('orders_worker', c.oid, privilege)
+        ELSE has_any_column_privilege('orders_worker', c.oid, privilege) END
+      AND relname <> ALL ('{${workerTables}}'::text[])`,
   'orders_app owns nothing': `
     SELECT pg_describe_object(classid, objid, objsubid) AS name FROM pg_shdepend
     WHERE refclassid = 'pg_authid'::regclass AND refobjid = 'orders_app'::regrole AND deptype = 'o'`,
   'orders_app is nobody special': `
-    SELECT rolname AS name FROM pg_roles WHERE rolname = 'orders_app' AND (rolsuper OR rolbypassrls OR rolcreaterole
+    SELECT rolname AS name FROM pg_roles WHERE rolname IN ('orders_app', 'orders_worker') AND (rolsuper OR rolbypassrls OR rolcreaterole
       OR rolcreatedb OR rolcanlogin OR rolreplication OR EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid))`,
   'orders_app changes rows, not tables': `
     SELECT c.oid::regclass || ' ' || privilege AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,

@@ -200,7 +200,7 @@ t.test('a plain owner of the database can migrate it', async (t) => {
   await admin.query(
     `CREATE ROLE "${login}" LOGIN PASSWORD 'secret' CREATEROLE; ALTER DATABASE "${name}" OWNER TO "${login}"`,
   )
-  await admin.query(`GRANT orders_app TO "${login}" WITH ADMIN OPTION`)
+  await admin.query(`GRANT orders_app, orders_worker TO "${login}" WITH ADMIN OPTION`)
   const address = new URL(url)
   address.username = login
   address.password = 'secret'

@@ -55,6 +55,14 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     'ALTER POLICY own ON memberships USING (true)',
     ['every policy compares the tenant, for reading and for writing: memberships own'],
   ],
+  'a policy for workers that serves others too': [
+    'ALTER POLICY worker ON orders TO orders_worker, orders_app',
+    ['every policy compares the tenant, for reading and for writing: orders worker'],
+  ],
+  'a worker that changes orders': [
+    'GRANT UPDATE (status) ON orders TO orders_worker',
+    ['a worker changes nothing that people make: orders UPDATE'],
+  ],
   'a policy on organisations by the wrong column': [
     'ALTER POLICY tenant ON organisations USING (slug = current_setting($$app.org_id$$))',
     ['every policy compares the tenant, for reading and for writing: organisations tenant'],

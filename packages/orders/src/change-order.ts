@@ -11,7 +11,7 @@ export type Verb = (typeof verbs)[number]
 
 type Transition = { from: OrderStatus[]; to: OrderStatus; event: OrderEventType }
 
-const transitions: Record<Verb, Transition> = {
+export const transitions: Record<Verb, Transition> = {
   confirm: { from: ['placed'], to: 'confirmed', event: 'orders.order.confirmed.v1' },
   complete: { from: ['confirmed'], to: 'completed', event: 'orders.order.completed.v1' },
   cancel: { from: ['placed', 'confirmed'], to: 'cancelled', event: 'orders.order.cancelled.v1' },

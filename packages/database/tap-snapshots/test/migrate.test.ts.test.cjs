@@ -265,3 +265,167 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_of_project ON orders (org_id, pro
 WHERE project_id IS NOT NULL;
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0005-events 1`] = `
+DO $$ BEGIN
+  CREATE ROLE orders_worker NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; -- roles belong to the cluster, not to one database
+END $$;
+
+DO $$ BEGIN
+  IF NOT pg_has_role(current_user, 'orders_worker', 'SET') THEN
+    EXECUTE format('GRANT orders_worker TO %I', current_user);
+  END IF;
+END $$;
+
+CREATE TABLE event_positions (
+  org_id uuid PRIMARY KEY,
+  position bigint NOT NULL
+) WITH (fillfactor = 70);
+
+CREATE TABLE event_log (
+  org_id uuid NOT NULL,
+  position bigint NOT NULL,
+  order_id text COLLATE "C" NOT NULL,
+  sequence integer NOT NULL,
+  logged_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, position)
+);
+
+CREATE INDEX event_log_by_time ON event_log USING brin (logged_at);
+
+CREATE TABLE event_queue (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  lane integer NOT NULL,
+  org_id uuid NOT NULL,
+  order_id text COLLATE "C" NOT NULL,
+  sequence integer NOT NULL,
+  attempts integer NOT NULL DEFAULT 0,
+  retry_at timestamptz,
+  reason text CHECK (length(reason) <= 500),
+  queued_at timestamptz NOT NULL DEFAULT now()
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE INDEX event_queue_of_lane ON event_queue (lane, id);
+
+CREATE TABLE event_lanes (
+  lane integer PRIMARY KEY,
+  lease bigint NOT NULL DEFAULT 0,
+  leased_until timestamptz NOT NULL DEFAULT '-infinity',
+  served_at timestamptz NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 10);
+
+INSERT INTO event_lanes (lane) SELECT generate_series(0, 15);
+
+CREATE TABLE inbox (
+  org_id uuid NOT NULL,
+  order_id text COLLATE "C" NOT NULL,
+  sequence integer NOT NULL,
+  handled_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, order_id, sequence)
+);
+
+CREATE INDEX inbox_by_time ON inbox USING brin (handled_at);
+
+CREATE TABLE dead_letters (
+  org_id uuid NOT NULL,
+  id uuid NOT NULL DEFAULT uuidv7(),
+  order_id text COLLATE "C" NOT NULL,
+  sequence integer NOT NULL,
+  attempts integer NOT NULL,
+  reason text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, id)
+);
+
+ALTER TABLE "event_positions" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "event_positions" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "event_positions" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "event_log" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "event_log" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "event_log" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "event_queue" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "event_queue" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "event_queue" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "inbox" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "inbox" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "inbox" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+ALTER TABLE "dead_letters" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "dead_letters" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "dead_letters" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+GRANT SELECT ON event_log, event_positions TO orders_app;
+
+GRANT SELECT, INSERT ON inbox TO orders_app;
+
+GRANT SELECT, DELETE ON dead_letters TO orders_app;
+
+GRANT INSERT ON event_queue TO orders_app;
+
+GRANT SELECT ON "orders" TO orders_worker;
+
+CREATE POLICY worker ON "orders" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT ON "order_events" TO orders_worker;
+
+CREATE POLICY worker ON "order_events" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, DELETE ON "outbox" TO orders_worker;
+
+CREATE POLICY worker ON "outbox" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT, UPDATE ON "event_positions" TO orders_worker;
+
+CREATE POLICY worker ON "event_positions" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT, DELETE ON "event_log" TO orders_worker;
+
+CREATE POLICY worker ON "event_log" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "event_queue" TO orders_worker;
+
+CREATE POLICY worker ON "event_queue" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, DELETE ON "inbox" TO orders_worker;
+
+CREATE POLICY worker ON "inbox" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT ON "dead_letters" TO orders_worker;
+
+CREATE POLICY worker ON "dead_letters" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, DELETE ON "idempotency_records" TO orders_worker;
+
+CREATE POLICY worker ON "idempotency_records" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, DELETE ON "revoked_tokens" TO orders_worker;
+
+CREATE POLICY worker ON "revoked_tokens" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, UPDATE ON event_lanes TO orders_worker;
+
+GRANT SELECT ON kysely_migration TO orders_worker;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0006-prune-idempotency-records 1`] = `
+DROP INDEX CONCURRENTLY IF EXISTS idempotency_records_by_time;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idempotency_records_by_time
+ON idempotency_records USING brin (created_at);
+
+`

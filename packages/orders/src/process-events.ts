@@ -1,0 +1,78 @@
+import { type Database, isUnavailable, type Statement } from '@orders/database'
+import type { OrderEventType } from '@orders/schema'
+import { transitions } from './change-order.ts'
+import { isRowFault } from './place-order.ts'
+import type { Outcome } from './relay.ts'
+import { retryingConflicts } from './retry.ts'
+
+/** What processing needs of an event: the order, and its version after the change. */
+export type OrderRef = { org_id: string; id: string; version: number; type: OrderEventType }
+
+type Options = { database: Database; onEvents: (type: OrderEventType, count: number) => void }
+
+/** What the service does about its own events: an order that was placed is confirmed. */
+export function createProcessing({ database, onEvents }: Options) {
+  const confirm = retryingConflicts(async (orgId: string, events: OrderRef[]) => {
+    const [row] = await database.runInTenant<{ confirmed: number }>(orgId, confirmPlaced(orgId, events))
+    if (row && row.confirmed > 0) onEvents(transitions.confirm.event, row.confirmed)
+  })
+
+  /**
+   * Takes events of any organisations in any order, and has its effect once however often one comes. Answers an outcome
+   * each; rejects if the database is away.
+   */
+  async function processEvents(events: OrderRef[]): Promise<Outcome[]> {
+    const outcomes: Outcome[] = events.map(() => undefined)
+    const placed = events.flatMap((event, i) => (event.type === 'orders.order.placed.v1' ? [{ ...event, i }] : []))
+    const byOrg = Map.groupBy(placed, ({ org_id }) => org_id)
+    for (const [orgId, group] of byOrg) {
+      for (const { i, error } of await attempt(orgId, group)) outcomes[i] = error
+    }
+    return outcomes
+  }
+
+  /** Halves what the database refuses, until only the event that is to blame is left. */
+  async function attempt<Ref extends OrderRef>(orgId: string, events: Ref[]): Promise<(Ref & { error: Error })[]> {
+    try {
+      await confirm(orgId, events)
+      return []
+    } catch (error) {
+      if (isUnavailable(error) && !isRowFault(error)) throw error
+      const [first] = events
+      if (events.length === 1 && first) return [{ ...first, error: error as Error }]
+      const middle = events.length >> 1
+      return [...(await attempt(orgId, events.slice(0, middle))), ...(await attempt(orgId, events.slice(middle)))]
+    }
+  }
+
+  return { processEvents }
+}
+
+/**
+ * Confirms the orders of events that have not been seen, as the verb does to one: those that have gone on since stay as
+ * they are. Answers { confirmed }.
+ */
+export function confirmPlaced(orgId: string, events: OrderRef[]): Statement {
+  const { from, to, event } = transitions.confirm
+  return {
+    name: 'confirm_placed',
+    text: `WITH fresh AS (
+        INSERT INTO inbox (org_id, order_id, sequence)
+        SELECT DISTINCT $1::uuid, order_id, sequence FROM unnest($2::text[], $3::int[]) AS e (order_id, sequence)
+        ORDER BY order_id, sequence ON CONFLICT DO NOTHING RETURNING order_id
+      ), open AS (
+        SELECT id FROM orders WHERE org_id = $1 AND id IN (SELECT order_id FROM fresh) AND status = ANY ($4)
+        ORDER BY id FOR UPDATE
+      ), changed AS (
+        UPDATE orders o SET status = $5, version = version + 1, updated_at = now()
+        FROM open WHERE o.org_id = $1 AND o.id = open.id RETURNING o.*
+      ), event AS (
+        INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
+        SELECT org_id, number, version, $6, status, description, metadata FROM changed
+      ), message AS (
+        INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed
+      )
+      SELECT count(*)::int AS confirmed FROM changed`,
+    values: [orgId, events.map(({ id }) => id), events.map(({ version }) => version), from, to, event],
+  }
+}

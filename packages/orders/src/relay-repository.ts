@@ -1,0 +1,133 @@
+import type { Statement } from '@orders/database'
+import type { OrderEventType } from '@orders/schema'
+import type { OrderRow } from './row.ts'
+
+/** An event in the queue, and the order as it was after it. */
+export type QueuedEvent = OrderRow & {
+  queue_id: number
+  type: OrderEventType
+  attempts: number
+  /** True while a failed attempt is not to be repeated yet. */
+  waits: boolean
+}
+
+export type Lane = { lane: number; lease: number }
+
+/** Any number that no other user of advisory locks takes. */
+const moverLock = 7_106_115_001
+const lanes = 16
+
+/**
+ * Moves the oldest events from the outbox to the log and the queue, in one statement: each is in both or in neither. One
+ * process at a time moves, so that an organisation's positions follow the order of its events; others move nothing.
+ * Answers { moved }.
+ */
+export function moveEvents(limit: number): Statement {
+  return {
+    name: 'move_events',
+    text: `WITH taken AS (
+        DELETE FROM outbox WHERE id IN (
+          SELECT id FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(${moverLock})) ORDER BY id LIMIT $1)
+        RETURNING id, org_id, order_id, sequence
+      ), counted AS (
+        SELECT org_id, count(*) AS events FROM taken GROUP BY org_id
+      ), positions AS (
+        INSERT INTO event_positions AS p (org_id, position) SELECT org_id, events FROM counted
+        ON CONFLICT (org_id) DO UPDATE SET position = p.position + excluded.position
+        RETURNING org_id, position
+      ), logged AS (
+        INSERT INTO event_log (org_id, position, order_id, sequence)
+        SELECT org_id, position - events + row_number() OVER (PARTITION BY org_id ORDER BY id), order_id, sequence
+        FROM taken JOIN counted USING (org_id) JOIN positions USING (org_id)
+      ), queued AS (
+        INSERT INTO event_queue (lane, org_id, order_id, sequence)
+        SELECT hashtext(org_id || order_id) & ${lanes - 1}, org_id, order_id, sequence FROM taken ORDER BY id
+      )
+      SELECT count(events)::int AS orgs, coalesce(sum(events), 0)::int AS moved,
+        (SELECT count(*) FROM (SELECT pg_notify('events', org_id::text) FROM counted)) AS told
+      FROM counted`,
+    values: [limit],
+  }
+}
+
+/** Leases up to `limit` lanes that hold events and that nobody holds, those first that have waited longest. */
+export function leaseLanes(limit: number, leaseSeconds: number): Statement {
+  return {
+    name: 'lease_lanes',
+    text: `WITH free AS (
+        SELECT lane FROM event_lanes l
+        WHERE leased_until <= clock_timestamp() AND EXISTS (SELECT FROM event_queue q WHERE q.lane = l.lane)
+        ORDER BY served_at LIMIT $1 FOR UPDATE SKIP LOCKED
+      )
+      UPDATE event_lanes l SET lease = lease + 1, served_at = clock_timestamp(),
+        leased_until = clock_timestamp() + make_interval(secs => $2)
+      FROM free WHERE l.lane = free.lane RETURNING l.lane, l.lease`,
+    values: [limit, leaseSeconds],
+  }
+}
+
+/** The oldest events of the lanes, in order. */
+export function selectQueued(held: Lane[], limit: number): Statement {
+  return {
+    name: 'select_queued',
+    text: `SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), false) AS waits, e.type,
+        o.id, o.org_id, o.project_id, o.amount, o.currency, e.status, e.description, e.metadata, o.created_at,
+        e.occurred_at AS updated_at, e.sequence AS version
+      FROM (
+        SELECT q.* FROM unnest($1::int[]) AS held (lane),
+          LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
+      ) q
+      JOIN orders o ON o.org_id = q.org_id AND o.id = q.order_id
+      JOIN order_events e ON e.org_id = q.org_id AND e.order_number = o.number AND e.sequence = q.sequence
+      ORDER BY q.id`,
+    values: [held.map(({ lane }) => lane), limit],
+  }
+}
+
+/** Takes what was handed on out of the queue, and gives the lanes back that are still ours. */
+export function finishBatch(held: Lane[], done: number[]): Statement {
+  return {
+    name: 'finish_batch',
+    text: `WITH gone AS (DELETE FROM event_queue WHERE id = ANY ($3))
+      UPDATE event_lanes l SET leased_until = '-infinity'
+      FROM unnest($1::int[], $2::bigint[]) AS held (lane, lease) WHERE l.lane = held.lane AND l.lease = held.lease`,
+    values: [held.map(({ lane }) => lane), held.map(({ lease }) => lease), done],
+  }
+}
+
+/** Notes a failed attempt: the event waits, longer each time, and its order's later events behind it. */
+export function postponeEvent(queueId: number, reason: string, afterMs: number): Statement {
+  return {
+    name: 'postpone_event',
+    text: `UPDATE event_queue SET attempts = attempts + 1, reason = left($2, 500),
+        retry_at = clock_timestamp() + make_interval(secs => $3 / 1000.0)
+      WHERE id = $1`,
+    values: [queueId, reason, afterMs],
+  }
+}
+
+/** Gives an event up: it leaves the queue, and is kept with the reason. */
+export function buryEvent(queueId: number, reason: string): Statement {
+  return {
+    name: 'bury_event',
+    text: `WITH gone AS (DELETE FROM event_queue WHERE id = $1 RETURNING org_id, order_id, sequence, attempts)
+      INSERT INTO dead_letters (org_id, order_id, sequence, attempts, reason)
+      SELECT org_id, order_id, sequence, attempts + 1, left($2, 500) FROM gone`,
+    values: [queueId, reason],
+  }
+}
+
+/** How much waits where, and for how long the oldest has (seconds). */
+export const selectLag: Statement = {
+  name: 'select_lag',
+  text: `SELECT
+      (SELECT count(*) FROM (SELECT FROM outbox LIMIT 1000000))::int AS outbox,
+      (SELECT count(*) FROM (SELECT FROM event_queue LIMIT 1000000))::int AS queue,
+      (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT 1000000))::int AS dead_letters,
+      greatest(0, extract(epoch FROM clock_timestamp() - least(
+        (SELECT created_at FROM outbox ORDER BY id LIMIT 1),
+        (SELECT min(queued_at) FROM event_lanes l,
+          LATERAL (SELECT queued_at FROM event_queue q WHERE q.lane = l.lane ORDER BY id LIMIT 1))
+      )))::float8 AS oldest_seconds`,
+  values: [],
+}

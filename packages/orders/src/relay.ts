@@ -1,0 +1,96 @@
+import type { Database } from '@orders/database'
+import {
+  buryEvent,
+  finishBatch,
+  type Lane,
+  leaseLanes,
+  moveEvents,
+  postponeEvent,
+  type QueuedEvent,
+  selectLag,
+  selectQueued,
+} from './relay-repository.ts'
+
+/** What became of one event: undefined if it was handed on, or why not. */
+export type Outcome = Error | undefined
+
+type Options = {
+  /** Of a worker: its role sees all organisations. */
+  database: Database
+  /**
+   * Hands events on, oldest first, and answers an outcome each in their order. Rejects if none of them can be, for now.
+   * What it was given before may come again.
+   */
+  handOn: (events: QueuedEvent[]) => Promise<Outcome[]>
+  onOutcome?: (outcome: 'handed-on' | 'postponed' | 'buried', count: number) => void
+  /** Pauses in milliseconds before an event that failed is tried again; after the last one it is given up. */
+  retryPauses?: number[]
+  batch?: number
+}
+
+export type Lag = { outbox: number; queue: number; dead_letters: number; oldest_seconds: number | null }
+
+const moveAtOnce = 2000
+const lanesAtOnce = 8
+// Far longer than a batch may take: every statement and every hand-over has a limit of its own.
+const leaseSeconds = 30
+
+/**
+ * Lets events leave: at least once, an order's in order. Any number of processes may do so side by side; what one held
+ * when it was killed is handed on by another one when its lease has run out.
+ */
+export function createRelay(options: Options) {
+  const { database, handOn, onOutcome, retryPauses = [1000, 5000, 15_000, 60_000], batch = 200 } = options
+
+  /** Moves events from the outbox to the log and the queue. Returns how many. */
+  async function move(): Promise<number> {
+    const [row] = await database.runGlobal<{ moved: number }>(moveEvents(moveAtOnce))
+    return row?.moved ?? 0
+  }
+
+  /** Hands on a batch. Returns how many events it has dealt with; none may mean that others hold all the lanes. */
+  async function relay(): Promise<number> {
+    const held = await database.runGlobal<Lane>(leaseLanes(lanesAtOnce, leaseSeconds))
+    if (held.length === 0) return 0
+    const done: number[] = []
+    try {
+      const events = inTurn(await database.runGlobal<QueuedEvent>(selectQueued(held, Math.ceil(batch / held.length))))
+      if (events.length === 0) return 0
+      const outcomes = await handOn(events)
+      const failed = events.filter((_event, i) => outcomes[i])
+      for (const [i, event] of events.entries()) if (!outcomes[i]) done.push(event.queue_id)
+      for (const event of failed) await putOff(event, outcomes[events.indexOf(event)] as Error)
+      onOutcome?.('handed-on', done.length)
+      return events.length
+    } finally {
+      await database.runGlobal(finishBatch(held, done))
+    }
+  }
+
+  async function putOff({ queue_id, attempts }: QueuedEvent, { message }: Error): Promise<void> {
+    const pause = retryPauses[attempts]
+    onOutcome?.(pause === undefined ? 'buried' : 'postponed', 1)
+    const afterMs = (pause ?? 0) * (0.8 + Math.random() * 0.4)
+    await database.runGlobal(
+      pause === undefined ? buryEvent(queue_id, message) : postponeEvent(queue_id, message, afterMs),
+    )
+  }
+
+  /** How much waits, and how long the oldest has. */
+  async function lag(): Promise<Lag> {
+    const [row] = await database.runGlobal<Lag>(selectLag)
+    return row as Lag
+  }
+
+  return { move, relay, lag }
+}
+
+/** The events whose turn it is: none while an earlier one of its order waits. */
+function inTurn(events: QueuedEvent[]): QueuedEvent[] {
+  const waiting = new Set<string>()
+  return events.filter(({ org_id, id, waits }) => {
+    const order = `${org_id} ${id}`
+    if (waits) waiting.add(order)
+    return !waiting.has(order)
+  })
+}

@@ -1,0 +1,202 @@
+import { connectionOptions, openDatabase } from '@orders/database'
+import { newOrganisation } from '@orders/database/testing'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { createProcessing } from '../src/process-events.ts'
+import { createRelay, type Outcome } from '../src/relay.ts'
+import type { QueuedEvent } from '../src/relay-repository.ts'
+import { rowsOf, startOrders } from './service.ts'
+
+type Relay = ReturnType<typeof createRelay>
+
+async function start(t: Test, options: Partial<Parameters<typeof createRelay>[0]> = {}) {
+  const service = await startOrders(t)
+  const handed: QueuedEvent[] = []
+  const another = () => {
+    const pool = new pg.Pool(connectionOptions(service.url, { role: 'orders_worker' }))
+    t.teardown(() => pool.end())
+    const own: QueuedEvent[] = []
+    const relay = createRelay({
+      database: openDatabase(pool, () => {}),
+      handOn: async (events) => {
+        own.push(...events)
+        handed.push(...events)
+        return events.map(() => undefined)
+      },
+      ...options,
+    })
+    return { relay, own }
+  }
+  return { ...service, ...another(), another, handed }
+}
+
+async function drain({ move, relay }: Relay): Promise<void> {
+  while ((await move()) > 0);
+  while ((await relay()) > 0);
+}
+
+const place = ({ orders }: Awaited<ReturnType<typeof startOrders>>, org: string, id: string) =>
+  orders.placeOrder(org, { id, amount: 1 })
+
+t.test('an event goes from the outbox to the log and the queue, and from there on', async (t) => {
+  const service = await start(t)
+  const { orders, org, url, admin, relay, handed } = service
+  const other = await newOrganisation(url)
+  await place(service, org, 'a')
+  await orders.changeStatus(org, 'a', 'confirm')
+  await place(service, other, 'a')
+  t.equal(await relay.move(), 3)
+  t.equal(await relay.move(), 0)
+  t.match(await relay.lag(), { outbox: 0, queue: 3, dead_letters: 0 })
+  const log = 'SELECT org_id, position, order_id, sequence FROM event_log ORDER BY org_id = $1 DESC, position'
+  t.strictSame(await rowsOf(admin, log, [org]), [
+    { org_id: org, position: '1', order_id: 'a', sequence: 1 },
+    { org_id: org, position: '2', order_id: 'a', sequence: 2 },
+    { org_id: other, position: '1', order_id: 'a', sequence: 1 },
+  ])
+  t.equal(await relay.relay(), 3)
+  t.equal(await relay.relay(), 0)
+  const mine = handed.filter(({ org_id }) => org_id === org)
+  t.match(mine, [
+    { id: 'a', version: 1, type: 'orders.order.placed.v1', status: 'placed' },
+    { id: 'a', version: 2, type: 'orders.order.confirmed.v1', status: 'confirmed' },
+  ])
+  t.match(await relay.lag(), { outbox: 0, queue: 0, oldest_seconds: 0 })
+})
+
+t.test("side by side, each event goes once and an order's in order", async (t) => {
+  const service = await start(t)
+  const { orders, org, another, handed } = service
+  const ids = Array.from({ length: 300 }, (_, i) => `order-${i}`)
+  await Promise.all(ids.map((id) => place(service, org, id)))
+  const workers = Array.from({ length: 4 }, another)
+  let placing = true
+  const working = Promise.all(
+    workers.map(async ({ relay }) => {
+      while (placing || (await relay.move()) + (await relay.relay()) > 0)
+        await Promise.all([relay.move(), relay.relay()])
+    }),
+  )
+  for (const verb of ['confirm', 'complete'] as const) {
+    const left = [...ids]
+    const change = async () => {
+      for (let id = left.pop(); id; id = left.pop()) await orders.changeStatus(org, id, verb)
+    }
+    await Promise.all([change(), change(), change(), change()])
+  }
+  placing = false
+  await working
+  await drain(service.relay)
+  t.equal(handed.length, 900)
+  const last = new Map<string, number>()
+  const disordered = handed.filter(({ id, version }) => {
+    const before = last.get(id) ?? 0
+    last.set(id, version)
+    return version !== before + 1
+  })
+  t.strictSame(disordered, [])
+  t.ok(workers.filter(({ own }) => own.length > 0).length > 1, 'more than one had work')
+})
+
+t.test("what fails waits with its order's later events, and becomes a dead letter", async (t) => {
+  const bad = new Set(['bad'])
+  const handed: string[] = []
+  const service = await start(t, {
+    retryPauses: [0, 0],
+    handOn: async (events): Promise<Outcome[]> =>
+      events.map(({ id, version }) => {
+        if (bad.has(id) && version === 1) return new Error('will not do')
+        handed.push(`${id} ${version}`)
+        return undefined
+      }),
+  })
+  const { orders, org, admin, relay } = service
+  await place(service, org, 'bad')
+  await place(service, org, 'good')
+  t.equal(await relay.move(), 2)
+  t.equal(await relay.relay(), 2)
+  t.strictSame(handed, ['good 1'])
+  await admin.query("UPDATE event_queue SET retry_at = now() + interval '1 hour'")
+  await orders.changeStatus(org, 'bad', 'cancel')
+  await relay.move()
+  t.equal(await relay.relay(), 0, 'the later event waits behind it')
+  await admin.query('UPDATE event_queue SET retry_at = now()')
+  await relay.relay()
+  t.match(await relay.lag(), { queue: 1, dead_letters: 0 }, 'that it came to the later one is not stopped by a retry')
+  await relay.relay()
+  t.match(await rowsOf(admin, 'SELECT order_id, sequence, attempts, reason FROM dead_letters'), [
+    { order_id: 'bad', sequence: 1, attempts: 3, reason: 'will not do' },
+  ])
+})
+
+t.test('what a killed worker held is handed on when its lease has run out', async (t) => {
+  const service = await start(t)
+  const { org, admin, relay, handed } = service
+  await place(service, org, 'a')
+  await relay.move()
+  await admin.query("UPDATE event_lanes SET lease = lease + 1, leased_until = now() + interval '1 hour'")
+  t.equal(await relay.relay(), 0)
+  await admin.query('UPDATE event_lanes SET leased_until = now()')
+  t.equal(await relay.relay(), 1)
+  t.equal(handed.length, 1)
+})
+
+t.test('a batch that cannot be handed on stays, and its lanes are free at once', async (t) => {
+  let away = true
+  const service = await start(t, {
+    handOn: async (events) => {
+      if (away) throw new Error('nobody is there')
+      return events.map(() => undefined)
+    },
+  })
+  await place(service, service.org, 'a')
+  await service.relay.move()
+  await t.rejects(service.relay.relay(), { message: 'nobody is there' })
+  away = false
+  t.equal(await service.relay.relay(), 1)
+})
+
+t.test('an order that was placed is confirmed once, however its events come', async (t) => {
+  const service = await start(t)
+  const { orders, org, database, admin } = service
+  const seen: string[] = []
+  const { processEvents } = createProcessing({ database, onEvents: (type, n) => seen.push(`${type} ${n}`) })
+  for (const id of ['a', 'b', 'c']) await place(service, org, id)
+  await orders.changeStatus(org, 'c', 'cancel')
+  const event = (id: string, version = 1, type = 'orders.order.placed.v1' as const) => ({
+    org_id: org,
+    id,
+    version,
+    type,
+  })
+  const all = [event('b'), event('a'), event('a'), event('c'), event('missing')]
+  t.strictSame(
+    await processEvents(all),
+    all.map(() => undefined),
+  )
+  t.strictSame(
+    await processEvents(all.toReversed()),
+    all.map(() => undefined),
+  )
+  const rows = await rowsOf(admin, 'SELECT id, status, version FROM orders ORDER BY id')
+  t.strictSame(rows, [
+    { id: 'a', status: 'confirmed', version: 2 },
+    { id: 'b', status: 'confirmed', version: 2 },
+    { id: 'c', status: 'cancelled', version: 2 },
+  ])
+  t.strictSame(seen, ['orders.order.confirmed.v1 2'])
+  t.equal((await orders.listEvents(org, 'a')).length, 2)
+})
+
+t.test('one event that the database refuses does not keep the others', async (t) => {
+  const service = await start(t)
+  const { org, database, admin } = service
+  await admin.query('ALTER TABLE inbox ADD CONSTRAINT planted CHECK (order_id <> $$bad$$)')
+  const { processEvents } = createProcessing({ database, onEvents: () => {} })
+  for (const id of ['a', 'bad', 'b', 'c']) await place(service, org, id)
+  const outcomes = await processEvents(
+    ['a', 'bad', 'b', 'c'].map((id) => ({ org_id: org, id, version: 1, type: 'orders.order.placed.v1' })),
+  )
+  t.match(outcomes, [undefined, { message: /planted/ }, undefined, undefined])
+  t.strictSame(await rowsOf(admin, "SELECT id FROM orders WHERE status = 'placed'"), [{ id: 'bad' }])
+})
