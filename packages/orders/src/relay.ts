@@ -28,7 +28,7 @@ type Options = {
   batch?: number
 }
 
-export type Lag = { outbox: number; queue: number; dead_letters: number; oldest_seconds: number | null }
+export type Lag = { outbox: number; queue: number; dead_letters: number; oldest_seconds: number }
 
 const moveAtOnce = 2000
 const lanesAtOnce = 8

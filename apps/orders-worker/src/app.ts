@@ -1,0 +1,61 @@
+import { assertServable, connectionOptions, listen, openDatabase } from '@orders/database'
+import { createProcessing, createPruning, createRelay } from '@orders/orders'
+import type { FastifyInstance } from 'fastify'
+import pg from 'pg'
+import type { Config } from './config.ts'
+import { startLoop } from './loop.ts'
+import { createMeters } from './meters.ts'
+
+const relays = 2
+const idleMs = 1000
+const pruneEveryMs = 10 * 60_000
+
+/** Sets the worker up: its jobs run from when it is ready until it closes. The server tells how it is. */
+export async function app(server: FastifyInstance, config: Config): Promise<void> {
+  const onError = (error: Error) => server.log.warn({ err: error }, 'a database connection broke')
+  const open = (role: 'orders_app' | 'orders_worker') => {
+    const pool = new pg.Pool(connectionOptions(config.DATABASE_URL, { max: config.DATABASE_POOL_MAX, role }))
+    server.addHook('onClose', () => pool.end())
+    return openDatabase(pool, onError)
+  }
+  const everyOrg = open('orders_worker')
+  const oneOrg = open('orders_app')
+  await assertServable(oneOrg)
+
+  const meters = createMeters(() => relay.lag())
+  const { processEvents } = createProcessing({ database: oneOrg, onEvents: meters.onEvents })
+  const relay = createRelay({ database: everyOrg, handOn: processEvents, onOutcome: meters.onOutcome })
+  const pruning = createPruning(everyOrg)
+
+  const loop = (name: string, work: () => Promise<number>, everyMs = idleMs) =>
+    startLoop({
+      work,
+      idleMs: everyMs,
+      onFailure: (error) => {
+        meters.onFailure(name)
+        server.log.warn({ err: error, job: name }, 'a job failed, and will be tried again')
+      },
+    })
+  const relaying = Array.from({ length: relays }, () => loop('relay', relay.relay))
+  const moving = loop('move', async () => {
+    const moved = await relay.move()
+    if (moved > 0) for (const { wake } of relaying) wake()
+    return moved
+  })
+  const loops = [moving, ...relaying, loop('prune', pruning.prune, pruneEveryMs)]
+  const wake = () => {
+    for (const { wake } of [moving, ...relaying]) wake()
+  }
+  const news = listen(config.DATABASE_URL, 'events', wake, wake)
+  // Hooks run last in, first out: the jobs end before their connections do.
+  server.addHook('onClose', async () => {
+    await Promise.all([news.close(), ...loops.map(({ stop }) => stop())])
+  })
+
+  server.get('/livez', async () => ({ status: 'ok' }))
+  server.get('/readyz', async () => ({ status: 'ready' }))
+  server.get('/metrics', async (_request, reply) => {
+    reply.type(meters.registry.contentType)
+    return meters.registry.metrics()
+  })
+}

@@ -1,0 +1,41 @@
+import { Choice, readSettings, Secret, settingsHelp } from '@orders/runtime'
+import { type Static, Type } from '@sinclair/typebox'
+
+export const Settings = Type.Object({
+  DATABASE_URL: Secret({ description: 'postgresql:// address of the database.' }),
+  DATABASE_POOL_MAX: Type.Integer({
+    minimum: 2,
+    maximum: 100,
+    default: 5,
+    description: 'Connections of this process at most, for each of its two roles.',
+  }),
+  DATABASE_WAIT_MS: Type.Integer({
+    minimum: 0,
+    maximum: 600_000,
+    default: 5000,
+    description: 'How long to wait at start for a database that does not answer.',
+  }),
+  ADMIN_PORT: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 65_535,
+      description: 'Port for /livez, /readyz and /metrics; without it nothing is served.',
+    }),
+  ),
+  LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+    default: 'warn',
+    description: 'Least severe log line to write.',
+  }),
+})
+
+export type Config = Readonly<Static<typeof Settings>>
+
+/** Throws a SettingsError that names every fault. */
+export const readConfig = (env = process.env): Config => readSettings(Settings, env)
+
+export const help = `Hands the events of orders on, and does what follows from them.
+
+Usage: node src/worker.ts [--help]
+
+Settings, from the environment:
+${settingsHelp(Settings)}`

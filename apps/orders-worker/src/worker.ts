@@ -1,0 +1,43 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { explainDatabaseError, isUnavailable } from '@orders/database'
+import { onShutdown } from '@orders/runtime'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { app } from './app.ts'
+import { type Config, help, readConfig } from './config.ts'
+
+if (process.argv.includes('--help')) {
+  console.log(help)
+} else {
+  try {
+    await work(readConfig())
+  } catch (error) {
+    console.error(explainDatabaseError(error) ?? (error as Error).message)
+    process.exit(1)
+  }
+}
+
+async function work(config: Config): Promise<void> {
+  let server: FastifyInstance | undefined
+  onShutdown(async () => server?.close(), {
+    onFailure: (error) => console.error(`Closing failed: ${error.message}`),
+  })
+  server = await startWhenDatabaseAnswers(config)
+  if (config.ADMIN_PORT !== undefined) await server.listen({ port: config.ADMIN_PORT, host: '0.0.0.0' })
+  console.log('The worker is ready.')
+}
+
+/** Builds the worker, and again for as long as the database may take to come up. */
+async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance> {
+  for (const giveUpAt = Date.now() + config.DATABASE_WAIT_MS; ; ) {
+    const server = Fastify({ logger: { level: config.LOG_LEVEL } })
+    try {
+      await app(server, config)
+      await server.ready()
+      return server
+    } catch (error) {
+      await server.close().catch(() => {})
+      if (!isUnavailable(error) || Date.now() > giveUpAt) throw error
+      await delay(250)
+    }
+  }
+}
