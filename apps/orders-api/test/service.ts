@@ -24,7 +24,7 @@ export type Service = Awaited<ReturnType<typeof startService>>
 export async function startService(
   t: Test,
   settings: Record<string, string> = {},
-  options: { edit?: (options: ReturnType<typeof serverOptions>) => void; poolMax?: number } = {},
+  options: { edit?: (options: ReturnType<typeof serverOptions>) => void; poolMax?: number; now?: () => number } = {},
 ) {
   const { url } = await createScratchDatabase(t)
   const read = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', ...settings })
@@ -32,7 +32,7 @@ export async function startService(
   const serverConfig = serverOptions(config)
   options.edit?.(serverConfig)
   const server: FastifyInstance = Fastify(serverConfig)
-  await app(server, config)
+  await app(server, config, options.now ? { now: options.now } : {})
   await server.ready()
   // Not by Fastify: what it takes for pressure is the test's own load.
   await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve))

@@ -1,0 +1,58 @@
+import { type Figures, type Limit, windowMs } from './figures.ts'
+
+/** One thing that requests are counted on: a limit, and whose. */
+export type Key = { limit: Limit; of: string }
+
+/** The limit that a request met, and the milliseconds until it is taken again. */
+export type Met = { limit: Limit; waitMs: number }
+
+type Window = { count: number; until: number }
+
+const keysAtMost = 20_000
+
+/**
+ * Counts in this process. A window begins with a key's first request, and ends a minute later. Each limit keeps so many
+ * keys: invented addresses can push out other addresses, but neither users nor organisations. `now` tells milliseconds.
+ */
+export function createWindows(figures: Figures, now: () => number = () => performance.now()) {
+  const windows = new Map<Limit, Map<string, Window>>() // of a limit, oldest first
+
+  const open = ({ limit, of }: Key): Window | undefined => {
+    const found = windows.get(limit)?.get(of)
+    return found && found.until > now() ? found : undefined
+  }
+
+  function count(key: Key): void {
+    const found = open(key)
+    if (found) found.count++
+    else begin(key)
+  }
+
+  function begin({ limit, of }: Key): void {
+    const keys = windows.get(limit) ?? new Map<string, Window>()
+    windows.set(limit, keys)
+    keys.delete(of)
+    for (const [oldest, { until }] of keys) {
+      if (until > now() && keys.size < keysAtMost) break
+      keys.delete(oldest)
+    }
+    keys.set(of, { count: 1, until: now() + windowMs })
+  }
+
+  return {
+    /** Counts a request on all keys; or on none, if one of them has no room. */
+    spend(keys: readonly Key[]): Met | undefined {
+      const met = keys.filter((key) => (open(key)?.count ?? 0) >= figures[key.limit])
+      if (met.length === 0) {
+        for (const key of keys) count(key)
+        return undefined
+      }
+      const waits = met.map((key) => ({ limit: key.limit, waitMs: (open(key)?.until ?? now()) - now() }))
+      return waits.reduce((longest, wait) => (wait.waitMs > longest.waitMs ? wait : longest))
+    },
+    /** Whether a request on the key would be refused. */
+    isSpent: (key: Key): boolean => (open(key)?.count ?? 0) >= figures[key.limit],
+    /** Keys that are remembered. */
+    size: (): number => windows.values().reduce((sum, keys) => sum + keys.size, 0),
+  }
+}
