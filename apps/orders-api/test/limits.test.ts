@@ -11,7 +11,8 @@ import { type Answer, type Service, startService } from './service.ts'
 
 const GUEST_KEYS = await newGuestKeys('test-key')
 const behindProxy = { TRUSTED_PROXIES: '127.0.0.0/8' }
-const required = { AUTH_MODE: 'required', GUEST_KEYS, ...behindProxy }
+const unset = { RATE_LIMITS: '' }
+const required = { AUTH_MODE: 'required', GUEST_KEYS, ...behindProxy, ...unset }
 const from = (client: string, headers = {}) => ({ headers: { 'x-forwarded-for': client, ...headers } })
 
 /** A clock that stands still until it is moved. */
@@ -152,7 +153,7 @@ t.test('a token that was refused again and again is not looked up', async (t) =>
 })
 
 t.test('who calls without a token is limited only if that is asked for', async (t) => {
-  const free = await startService(t)
+  const free = await startService(t, unset)
   t.same(await times(60, () => free.place({ amount: 1 })), [201])
   t.equal(free.server.rateLimits, null)
 
