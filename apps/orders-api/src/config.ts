@@ -54,7 +54,7 @@ export const Settings = Type.Object({
       pattern: figuresPattern,
       examples: ['on, off, or anonymous=30,guests=5,all-guests=100,writes=120,org-writes=1200'],
       description:
-        'on, off, or figures a minute: anonymous=30,guests=5,all-guests=100,writes=120,org-writes=1200 (what is left out stays so); unset, on with AUTH_MODE required.',
+        'on, off, or figures a minute other than anonymous=30,guests=5,all-guests=100,writes=120,org-writes=1200; unset: on if AUTH_MODE is required.',
     }),
   ),
   REDIS_URL: Type.Optional(

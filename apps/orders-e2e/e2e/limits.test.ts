@@ -109,7 +109,7 @@ t.test('kill -9 of Redis fails no request and holds up none; limits hold in each
   }
   const { answered, longest, strange } = await stop()
   t.comment(`${answered} requests, the longest ${Math.round(longest)} ms`)
-  t.ok(answered > 500)
+  t.ok(answered > 200)
   t.strictSame(strange.slice(0, 3), [])
   t.ok(longest < boundMs, `the longest took ${Math.round(longest)} ms`)
 })

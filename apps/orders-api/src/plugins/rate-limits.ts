@@ -48,7 +48,7 @@ async function rateLimits(app: FastifyInstance, { setting, redisUrl, now }: Opti
   }
   const local = createWindows(figures, now)
   const refusedTokens = createWindows(figures, now)
-  const redis = redisUrl === undefined ? undefined : await openRedis(app, redisUrl, figures)
+  const redis = redisUrl === undefined ? undefined : await useRedis(app, redisUrl, figures)
 
   const spend = (keys: Key[]): Met | undefined | Promise<Met | undefined> =>
     redis?.isUp() ? redis.spend(keys).catch(() => local.spend(keys)) : local.spend(keys)
@@ -119,13 +119,15 @@ const tokenKey = (token: string): Key => ({
   of: createHash('sha256').update(token).digest('base64url'),
 })
 
-async function openRedis(app: FastifyInstance, url: string, figures: Figures) {
+async function useRedis(app: FastifyInstance, url: string, figures: Figures) {
   // A large library, which most processes do without.
   const { createRedisWindows } = await import('../rate-limits/redis-windows.ts')
   const redis = createRedisWindows(url, figures, (error) => {
     if (error) app.log.warn({ err: error }, 'Redis does not answer: rate limits are counted by each process')
     else app.log.info('Redis counts the rate limits of all processes')
   })
+  // Not at each of the tries to start, while the database is not there.
+  app.addHook('onReady', async () => redis.open())
   app.addHook('onClose', () => redis.close())
   return redis
 }

@@ -65,9 +65,12 @@ export function createRedisWindows(url: string, figures: Figures, onChange: (why
       await delay(pause, undefined, { signal: closing.signal }).catch(() => {})
     }
   }
-  const done = keep()
+  let done: Promise<void> | undefined
 
   return {
+    open: (): void => {
+      done ??= keep()
+    },
     isUp: (): boolean => current !== undefined,
     /** Counts a request on all keys; or on none, if one of them has no room. Rejects if Redis does not answer in time. */
     async spend(keys: readonly Key[]): Promise<Met | undefined> {
