@@ -63,7 +63,10 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
     }
     const token = /^Bearer +([^ ]+)$/i.exec(authorization)?.[1]
     if (!token) throw notTaken('Authorization is Bearer and one token')
-    return callers.recall(token, orgId) ?? callers.find(token, orgId)
+    const known = callers.recall(token, orgId)
+    if (known) return known
+    if (app.rateLimits?.isRefused(token)) throw notTaken('it was refused many times within this minute')
+    return callers.find(token, orgId)
   }
 
   function guard(rule: AccessRule, orgParam: string | undefined): onRequestHookHandler {
@@ -74,12 +77,14 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
       assertMay(rule, caller)
     }
     return (request, reply, done) => {
-      const refuse = (error: unknown) => {
-        if (error instanceof OrdersError) {
+      const refuse = async (error: unknown) => {
+        const isUnknown = error instanceof OrdersError && error.code === 'UNAUTHENTICATED'
+        const limited = isUnknown ? await app.rateLimits?.countUnauthenticated(request, reply) : undefined
+        if (error instanceof OrdersError && !limited) {
           const who = error instanceof OrgNotFound ? error.about : {}
           app.audit(request, 'request.refused', { ...who, code: error.code, ...whatOf(request) })
         }
-        done(challenge(reply, rule, error))
+        done(limited ?? challenge(reply, rule, error))
       }
       try {
         const orgId = orgParam
@@ -92,7 +97,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
         }
         admit(request, caller)
       } catch (error) {
-        refuse(error)
+        void refuse(error)
         return
       }
       done()
@@ -113,7 +118,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   })
 }
 
-export default fp(access, { name: 'access', dependencies: ['audit', 'database'] })
+export default fp(access, { name: 'access', dependencies: ['audit', 'database', 'rate-limits'] })
 
 const whatOf = ({ method, routeOptions }: FastifyRequest) => ({ method, route: routeOptions.url ?? '' })
 
