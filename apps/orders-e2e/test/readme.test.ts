@@ -14,10 +14,13 @@ t.test('the README shows what is run, and what is there', async (t) => {
   const { start, test, curls, settings, links } = parseReadme(readme)
   t.equal(start, 'npm ci && npm start')
   t.equal(test, 'npm ci && npm test')
-  t.equal(curls.length, 5)
+  t.strictSame(
+    curls.map((lines) => lines.filter(({ answer }) => answer).length),
+    [5, 6],
+  )
   const first = `curl -X POST -H 'Content-Type: application/json' -d '{"id":"ci-test-1","amount":123.45}' http://localhost:8000/orders`
-  t.equal(curls[0]?.command, first, 'a line that clients of the older services send')
-  t.equal(curls[0]?.status, 201)
+  t.equal(curls[0]?.[0]?.command, first, 'a line that clients of the older services send')
+  t.equal(curls[0]?.[0]?.answer?.status, 201)
   for (const link of links) t.ok(existsSync(join(root, link)), `${link} is there`)
 
   t.equal(settings, settingsInHelp(), 'the settings are those of --help: npx nx run orders-e2e:update-readme')
@@ -34,6 +37,11 @@ t.test('a README that shows what nothing runs is refused', async (t) => {
     ['no start command', (text) => text.replace('```sh start', '```json'), /"sh start", and has 0/],
     ['two test commands', (text) => `${text}\n\`\`\`sh test\nnpm t\n\`\`\`\n`, /"sh test", and has 2/],
     ['a curl line that promises no status', (text) => text.replace(' # 201', ''), /without "# <status>"/],
+    [
+      'another command beside them',
+      (text) => text.replace('API=', 'npm run deploy\nAPI='),
+      /curl line .*npm run deploy/,
+    ],
   ]
   for (const [name, edit, message] of broken) t.throws(() => parseReadme(edit(readme)), { message }, name)
 })

@@ -4,6 +4,7 @@
  * tests and ends with their last line.
  */
 import { spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -48,7 +49,7 @@ async function checkTest(clone: Clone): Promise<boolean> {
 
 async function checkStart(clone: Clone): Promise<boolean> {
   const faults: string[] = []
-  const { port } = new URL(/https?:[^\s'"]+/.exec(readme.curls[0]?.command ?? '')?.[0] ?? '')
+  const { port } = new URL(/https?:[^\s'"]+/.exec(readme.curls[0]?.[0]?.command ?? '')?.[0] ?? '')
   if (await listens(Number(port))) throw new Error(`Port ${port} is taken: stop what listens there, then check again.`)
   console.log(`${user}: ${readme.start}`)
   const service = clone.run(readme.start, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -61,7 +62,7 @@ async function checkStart(clone: Clone): Promise<boolean> {
   })
   const timedOut = setTimeout(readyWithinMs, false, { ref: false })
   if (await Promise.race([ready.promise, ended.then(() => false), timedOut]))
-    faults.push(...readme.curls.flatMap(checkCurl))
+    faults.push(...readme.curls.flatMap(checkCurls))
   else faults.push(`${readme.start} printed no address within ${readyWithinMs / 1000} s`)
 
   if (service.exitCode === null) process.kill(-service.pid, 'SIGINT')
@@ -86,18 +87,24 @@ async function listens(port: number): Promise<boolean> {
 }
 
 /**
- * What is wrong with the answer to a line, if anything. The line runs as it stands; a settings file of curl's own makes it
- * print the status below the answer.
+ * What is wrong with the answers to the lines of a block, if anything. They run as they stand, in one shell; a settings
+ * file of curl's own makes a request print the status below the answer.
  */
-function checkCurl({ command, status, contains }: CurlLine): string[] {
+function checkCurls(lines: CurlLine[]): string[] {
   const home = mkdtempSync(join(tmpdir(), 'curl-'))
   writeFileSync(join(home, '.curlrc'), 'silent\nshow-error\nmax-time = 10\nwrite-out = "\\n%{http_code}"\n')
-  const env = { ...process.env, CURL_HOME: home }
-  const { stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', env })
+  const end = randomUUID()
+  const run = ({ command, answer }: CurlLine) =>
+    answer ? `CURL_HOME='${home}' ${command} 2>&1\nprintf '\\n${end}\\n'` : command
+  const { stdout, stderr } = spawnSync('sh', ['-c', lines.map(run).join('\n')], { encoding: 'utf8', timeout: 60_000 })
   rmSync(home, { recursive: true })
-  const [, body = '', got = ''] = /^([\s\S]*)\n(\d{3})$/.exec(stdout) ?? []
-  console.log(`  ${got} ${command}`)
-  const answer = `${body.slice(0, 500)}${stderr}`
-  if (Number(got) !== status) return [`${command} answered ${got}, not ${status}: ${answer}`]
-  return body.includes(contains) ? [] : [`${command} answered without ${contains}: ${answer}`]
+  const answers = stdout.split(`\n${end}\n`)
+  const requests = lines.flatMap(({ command, answer }) => (answer ? [{ command, ...answer }] : []))
+  const faults = requests.flatMap(({ command, status, contains }, index) => {
+    const [, body = '', got = ''] = /^([\s\S]*)\n(\d{3})$/.exec(answers[index] ?? '') ?? []
+    console.log(`  ${got} ${command}`)
+    if (Number(got) !== status) return [`${command} answered ${got}, not ${status}: ${answers[index]?.slice(0, 500)}`]
+    return body.includes(contains) ? [] : [`${command} answered without ${contains}: ${body.slice(0, 500)}`]
+  })
+  return stderr === '' ? faults : [...faults, `the shell says: ${stderr}`]
 }
