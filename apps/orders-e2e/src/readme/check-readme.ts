@@ -3,18 +3,16 @@
  * `start` starts the service, sends the curl lines, presses Ctrl-C and looks for processes left behind; `test` runs the
  * tests and ends with their last line.
  */
-import { spawnSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
+import { checkCurls } from './check-curls.ts'
 import { type Clone, freshClone } from './fresh-clone.ts'
 import { leftovers } from './leftovers.ts'
-import { type CurlLine, parseReadme } from './parse.ts'
+import { parseReadme } from './parse.ts'
 
 const repository = join(import.meta.dirname, '../../../..')
 const readyWithinMs = 300_000
@@ -61,9 +59,9 @@ async function checkStart(clone: Clone): Promise<boolean> {
     if (line.includes('http://localhost:')) ready.resolve(true)
   })
   const timedOut = setTimeout(readyWithinMs, false, { ref: false })
-  if (await Promise.race([ready.promise, ended.then(() => false), timedOut]))
-    faults.push(...readme.curls.flatMap(checkCurls))
-  else faults.push(`${readme.start} printed no address within ${readyWithinMs / 1000} s`)
+  if (await Promise.race([ready.promise, ended.then(() => false), timedOut])) {
+    for (const lines of readme.curls) faults.push(...(await checkCurls(lines)))
+  } else faults.push(`${readme.start} printed no address within ${readyWithinMs / 1000} s`)
 
   if (service.exitCode === null) process.kill(-service.pid, 'SIGINT')
   await Promise.race([ended, setTimeout(goneWithinMs, undefined, { ref: false })])
@@ -84,27 +82,4 @@ async function listens(port: number): Promise<boolean> {
   } finally {
     socket.destroy()
   }
-}
-
-/**
- * What is wrong with the answers to the lines of a block, if anything. They run as they stand, in one shell; a settings
- * file of curl's own makes a request print the status below the answer.
- */
-function checkCurls(lines: CurlLine[]): string[] {
-  const home = mkdtempSync(join(tmpdir(), 'curl-'))
-  writeFileSync(join(home, '.curlrc'), 'silent\nshow-error\nmax-time = 10\nwrite-out = "\\n%{http_code}"\n')
-  const end = randomUUID()
-  const run = ({ command, answer }: CurlLine) =>
-    answer ? `CURL_HOME='${home}' ${command} 2>&1\nprintf '\\n${end}\\n'` : command
-  const { stdout, stderr } = spawnSync('sh', ['-c', lines.map(run).join('\n')], { encoding: 'utf8', timeout: 60_000 })
-  rmSync(home, { recursive: true })
-  const answers = stdout.split(`\n${end}\n`)
-  const requests = lines.flatMap(({ command, answer }) => (answer ? [{ command, ...answer }] : []))
-  const faults = requests.flatMap(({ command, status, contains }, index) => {
-    const [, body = '', got = ''] = /^([\s\S]*)\n(\d{3})$/.exec(answers[index] ?? '') ?? []
-    console.log(`  ${got} ${command}`)
-    if (Number(got) !== status) return [`${command} answered ${got}, not ${status}: ${answers[index]?.slice(0, 500)}`]
-    return body.includes(contains) ? [] : [`${command} answered without ${contains}: ${body.slice(0, 500)}`]
-  })
-  return stderr === '' ? faults : [...faults, `the shell says: ${stderr}`]
 }
