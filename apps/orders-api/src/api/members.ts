@@ -84,7 +84,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       await people.removeMember(request.orgId, request.params.user_id)
-      app.forgetCaller(request.params.user_id)
+      app.forgetCaller(request.params.user_id.toLowerCase())
       app.audit(request, 'member.removed', { member: request.params.user_id })
       return reply.code(204).send(null)
     },
