@@ -29,7 +29,8 @@ export const Settings = Type.Object({
   }),
   GUEST_KEYS: Type.Optional(
     Secret({
-      description: "JSON Web Key Set of private Ed25519 keys for guests' tokens; without it there are no guests.",
+      description:
+        "JSON Web Key Set, or PEM, of private Ed25519 keys for guests' tokens; without it there are no guests.",
     }),
   ),
   OPENID_ISSUERS: Type.Optional(

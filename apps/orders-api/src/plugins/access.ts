@@ -13,6 +13,8 @@ declare module 'fastify' {
     people: People
     /** null: guests are not taken. */
     guestTokens: GuestTokens | null
+    /** Looks a user up anew whose memberships just changed: this process does not wait for the news of it. */
+    forgetCaller: (userId: string) => void
   }
   interface FastifyRequest {
     caller: Caller
@@ -48,6 +50,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   const onFailure = (error: Error) => app.log.warn({ err: error }, 'the keys of an issuer could not be fetched')
   for (const issuer of readIssuers(openIdIssuers ?? '[]')) verifiers.push(createOpenIdVerifier(issuer, onFailure))
   const callers = createCallers(createTokenReader(verifiers), app.people)
+  app.decorate('forgetCaller', (userId) => callers.forget(userId))
   if (!people) {
     const news = listen(databaseUrl, 'access', callers.forget, () => callers.forget())
     app.addHook('onClose', () => news.close())
