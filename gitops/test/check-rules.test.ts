@@ -1,9 +1,9 @@
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { readSettings } from '../src/check/service.ts'
-import { canRender, kustomizeMissing } from '../src/kustomize.ts'
+import { build, canRender, kustomizeMissing } from '../src/kustomize.ts'
 import { gitopsRoot, renderAll } from '../src/render.ts'
 import { type Document, nameOf, quantity, readDocuments, selects } from '../src/rules/documents.ts'
 import { describe, judge, rules } from '../src/rules/judge.ts'
@@ -72,6 +72,19 @@ if (rendering) {
   t.test('nothing is held against what clusters are given', async (t) => {
     t.ok(sets.size >= 25)
     for (const [path, set] of sets) t.strictSame(judge(path, set, facts).map(describe), [], path)
+  })
+
+  t.test('nor against a target that takes the tokens of an issuer', async (t) => {
+    const root = t.testdir({})
+    for (const room of ['apps', 'targets']) cpSync(join(gitopsRoot, room), join(root, room), { recursive: true })
+    const issuers = '[{"issuer":"https://issuer.example.org","audience":"orders"}]'
+    const path = 'apps/orders/overlays/prod-azure'
+    appendFileSync(join(root, path, 'kustomization.yaml'), '  - ../../components/openid\n')
+    await t.rejects(build(join(root, path)), /openid_issuers/, 'its facts have to name them')
+    appendFileSync(join(root, 'targets/prod-azure/facts.yaml'), `  openid_issuers: '${issuers}'\n`)
+    const set = readDocuments(await build(join(root, path)))
+    t.strictSame(judge(path, set, facts).map(describe), [])
+    t.equal(set.find((one) => nameOf(one) === 'ConfigMap/orders-api')?.data?.OPENID_ISSUERS, issuers)
   })
 
   t.test('each wrong thing is found, by its rule and no other', async (t) => {

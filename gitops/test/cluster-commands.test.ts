@@ -10,11 +10,12 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { canRender, kustomizeMissing } from '../src/kustomize.ts'
 import { gitopsRoot } from '../src/render.ts'
-import { type CertificateSpec, createAuthority, type Issued } from './cluster/certificates.ts'
+import { type CertificateSpec, createAuthority, type Issued, newPrivateKey } from './cluster/certificates.ts'
 import { startFromManifest } from './cluster/database.ts'
 import { containerOf, type Find, readManifests, secretsAt } from './cluster/manifests.ts'
 
 const mount = '/etc/orders/secrets/database'
+const guestsMount = '/etc/orders/secrets/guests'
 const root = join(gitopsRoot, '..')
 const issue = await createAuthority()
 
@@ -36,6 +37,16 @@ async function secretFolder(t: Test, find: Find, kind: string, name: string, val
     await writeFile(join(folder, file), text)
   }
   return { folder, url }
+}
+
+/** Writes the file of guests' keys, with the key that the manifests ask for, and answers where it is. */
+async function writeGuestKeys(t: Test, find: Find, folder: string): Promise<string> {
+  const [name = ''] = secretsAt(find, 'Deployment', 'orders-api', guestsMount)
+  const [{ secretKey, remoteRef }] = find('ExternalSecret', name).spec.data
+  const { privateKey, secretName } = find('Certificate', remoteRef.key).spec
+  t.strictSame([secretName, remoteRef.property], [remoteRef.key, 'tls.key'], 'the key that cert-manager makes')
+  await writeFile(join(folder, secretKey), newPrivateKey(privateKey))
+  return join(folder, secretKey)
 }
 
 /** Starts a container's command as a pod would have it, here: with its files in `folder` and other ports. */
@@ -110,6 +121,7 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
     HOST: '127.0.0.1',
     PORT: port,
     ADMIN_PORT: adminPort,
+    GUEST_KEYS_FILE: await writeGuestKeys(t, find, folder),
   })
   t.teardown(() => child.kill('SIGKILL'))
   const { startupProbe, readinessProbe, livenessProbe } = containerOf(find, 'Deployment', 'orders-api').container
@@ -118,6 +130,7 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
     for (const probe of [startupProbe, livenessProbe, readinessProbe]) {
       t.equal(await firstStatus(child, `http://127.0.0.1:${port}${probe?.httpGet.path}`), 200, { said: said() })
     }
+    t.equal((await fetch(`http://127.0.0.1:${port}/api/v1/orders`)).status, 401, 'nobody comes in without a token')
     const { path } = find('ServiceMonitor', 'orders-api').spec.endpoints[0]
     const scraped = await fetch(`http://127.0.0.1:${adminPort}${path}`)
     t.match(await scraped.text(), /^orders_placed_total /m)
@@ -139,6 +152,7 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
     container.args.splice(-1, 1, `https://localhost:${outside}/`)
     const trusting = start(find, 'Job', 'orders-smoke', folder, { NODE_EXTRA_CA_CERTS: authority })
     t.equal((await once(trusting.child, 'close'))[0], 0, { said: trusting.said() })
+    t.match(trusting.said(), / as guest-\d+\.$/m, 'in an organisation of its own')
     const doubting = start(find, 'Job', 'orders-smoke', folder, { NODE_EXTRA_CA_CERTS: '' })
     t.equal((await once(doubting.child, 'close'))[0], 1, 'an authority that it does not know is refused')
   })

@@ -63,7 +63,7 @@ t.test('running well is more than answering', async (t) => {
   const service = new URL(await startService(t, { ORDERS_COMMIT: 'c' }))
   t.equal(await whyNot(service, 'c'), undefined)
   t.match(await whyNot(service, 'd'), /runs c, not d/)
-  const limited = new URL(await startService(t, { ORDERS_COMMIT: 'c', RATE_LIMIT_PER_MINUTE: '21' }))
+  const limited = new URL(await startService(t, { ORDERS_COMMIT: 'c', RATE_LIMITS: 'anonymous=2' }))
   t.match(await whyNot(limited, 'c'), /^the smoke test of 127\.0\.0\.1:\d+ fails: /)
 })
 

@@ -15,7 +15,8 @@ const built = join(import.meta.dirname, '../../apps/orders-api/.data')
 const deb = process.env.ORDERS_DEB ?? globSync(`${built}/orders_*.deb`).sort().at(-1) ?? ''
 const underSystemd = existsSync('/run/systemd/system')
 const url = 'http://localhost:8000'
-const files = ['/opt/orders', '/lib/systemd/system/orders.service', '/etc/orders/orders.env', '/var/lib/orders']
+const keys = '/etc/orders/guest-keys.json'
+const files = ['/opt/orders', '/lib/systemd/system/orders.service', '/etc/orders/orders.env', '/var/lib/orders', keys]
 
 const run = (program: string, ...args: string[]) => {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
@@ -58,6 +59,7 @@ t.test('it installs, and its units say nothing that systemd does not understand'
   t.ok(user())
   t.equal(statSync('/opt/orders').uid, 0, 'the service cannot change itself')
   t.equal(statSync('/etc/orders/orders.env').mode & 0o777, 0o600)
+  t.equal(statSync(keys).mode & 0o777, 0o640)
   const units = globSync('/lib/systemd/system/orders*.service')
   t.equal(units.length, 3)
   t.match(run('systemd-analyze', 'verify', '--man=no', ...units), { status: 0, stderr: '' })
@@ -88,9 +90,30 @@ t.test('it keeps an order over a restart', async (t) => {
   t.ok(commit && deb.includes(commit.slice(0, 7)), 'it knows its commit')
   const smoke = () => run('/opt/orders/bin/node', '/opt/orders/apps/orders-api/src/smoke.ts', url, '--commit', commit)
 
+  const orders = `${url}/api/v1/orders`
+  const signIn = async (): Promise<Record<string, string>> => {
+    const { access_token } = (await (await fetch(`${url}/api/v1/auth/guest`, { method: 'POST' })).json()) as {
+      access_token: string
+    }
+    return { authorization: `Bearer ${access_token}` }
+  }
+  const place = async (headers: Record<string, string>) => {
+    const body = JSON.stringify({ id: 'kept', amount: 1 })
+    const answer = await fetch(orders, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body,
+    })
+    t.equal(answer.status, 201)
+    t.equal((await fetch(orders)).status, 401, 'nobody comes in without a token')
+    return headers
+  }
+  let guest: Record<string, string> = {}
+
   if (underSystemd) {
     await untilReady(`${url}/readyz`, 120_000)
     t.match(smoke(), { status: 0 })
+    guest = await place(await signIn())
     t.match(run('systemctl', 'restart', 'orders'), { status: 0 })
     await untilReady(`${url}/readyz`, 120_000)
   } else {
@@ -99,22 +122,29 @@ t.test('it keeps an order over a restart', async (t) => {
     const database = await start('orders-database.service', 'PostgreSQL is ready')
     await start('orders-migrate.service', 'Migrated: 0001-orders')
     const first = await start('orders.service', 'Orders is ready')
-    t.match(smoke(), { status: 0 })
+    t.match(smoke(), { status: 0, stdout: / as guest-/ })
+    guest = await place(await signIn())
     t.strictSame(await end(first), [0, null], 'the service drains')
     t.strictSame(await end(database), [0, null], 'its database ends')
     await start('orders-database.service', 'PostgreSQL is ready')
     await start('orders-migrate.service', 'up to date')
     await start('orders.service', 'Orders is ready')
   }
-  t.match(await (await fetch(url, { headers: { accept: 'text/html' } })).text(), /Smoke test/)
-  const { data } = (await (await fetch(`${url}/api/v1/orders`)).json()) as { data: unknown[] }
-  t.equal(data.length, 1)
+  t.match(await (await fetch(url, { headers: { accept: 'text/html' } })).text(), /<h1/)
+  // Its token is still good, so the keys were kept as well.
+  const { data } = (await (await fetch(orders, { headers: guest })).json()) as { data: { id: string }[] }
+  t.strictSame(
+    data.map(({ id }) => id),
+    ['kept'],
+  )
   for (const child of running.reverse()) if (child.exitCode === null) await end(child)
 })
 
 t.test('an upgrade keeps the settings, remove keeps the orders, purge keeps nothing', async (t) => {
   appendFileSync('/etc/orders/orders.env', 'PORT=8001\n')
+  const made = readFileSync(keys, 'utf8')
   t.match(run('dpkg', '--install', '--force-confdef', deb), { status: 0 })
+  t.equal(readFileSync(keys, 'utf8'), made)
   t.match(readFileSync('/etc/orders/orders.env', 'utf8'), /^PORT=8001$/m)
 
   t.match(run('dpkg', '--remove', 'orders'), { status: 0, stderr: '' })

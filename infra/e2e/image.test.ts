@@ -3,6 +3,7 @@
  * its own. `npx nx run orders-api:image` builds it.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -66,6 +67,9 @@ t.test('it migrates, serves, keeps an order and drains, without a right it does 
   const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'cluster'), disposable: true })
   const secret = join(dataDir, 'url')
   writeFileSync(secret, `${postgres.url}\n`, { mode: 0o644 })
+  const keys = join(dataDir, 'keys')
+  const { privateKey } = generateKeyPairSync('ed25519')
+  writeFileSync(keys, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o644 })
   const [port, adminPort] = [await freePort(), await freePort()]
   const name = `orders-api-test-${process.pid}`
   t.teardown(async () => {
@@ -84,7 +88,10 @@ t.test('it migrates, serves, keeps an order and drains, without a right it does 
   t.match(run(image, 'packages/database/src/migrate-cli.ts'), { status: 0, stdout: /^Migrated: 0001-orders$/m })
   t.match(run(image, 'packages/database/src/migrate-cli.ts'), { status: 0, stdout: /up to date/ }, 'and again')
 
-  const settings = [`--env=PORT=${port}`, `--env=ADMIN_PORT=${adminPort}`, '--env=DRAIN_DELAY_MS=1000']
+  const guests = [`--volume=${keys}:/etc/orders/secrets/guests/keys:ro`, '--env=AUTH_MODE=required']
+  const keysFile = '--env=GUEST_KEYS_FILE=/etc/orders/secrets/guests/keys'
+  const ports = [`--env=PORT=${port}`, `--env=ADMIN_PORT=${adminPort}`, '--env=DRAIN_DELAY_MS=1000']
+  const settings = [...ports, ...guests, keysFile]
   const started = performance.now()
   const detached = docker('run', '--detach', '--name', name, ...confined, ...limits, ...given, ...settings, image)
   t.equal(detached.status, 0, detached.stderr)
@@ -99,7 +106,7 @@ t.test('it migrates, serves, keeps an order and drains, without a right it does 
   t.match(await (await fetch(url, { headers: { accept: 'text/html' } })).text(), /<h1/)
   t.match(run(image, 'apps/orders-api/src/smoke.ts', url, '--commit', commit), {
     status: 0,
-    stdout: /^Placed, read back/,
+    stdout: /^Placed, read back .+ as guest-/,
   })
   const metrics = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()
   t.match(metrics, /^http_requests_total\{method="POST",handler="\/api\/v1\/orders",status="201"\} 1$/m)

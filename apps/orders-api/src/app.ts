@@ -1,5 +1,4 @@
-import rateLimit from '@fastify/rate-limit'
-import { type Orders, OrdersError, type People } from '@orders/orders'
+import type { Orders, People } from '@orders/orders'
 import * as schemas from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
 import { exportRoutes } from './api/export.ts'
@@ -22,14 +21,22 @@ import orders from './plugins/orders.ts'
 import pressure from './plugins/pressure.ts'
 import problems from './plugins/problems.ts'
 import query from './plugins/query.ts'
+import rateLimits from './plugins/rate-limits.ts'
 import slowBody from './plugins/slow-body.ts'
 import strictJson from './plugins/strict-json.ts'
 import view from './plugins/view.ts'
 import { cspReports } from './ui/csp-reports.ts'
 import { pages } from './ui/pages.ts'
 
+type Given = {
+  orders?: Orders
+  people?: People
+  /** The clock of rate limits, in milliseconds. */
+  now?: () => number
+}
+
 /** Sets the whole service up: what there is, in its order. Needs no socket, and with `given` no database. */
-export async function app(server: FastifyInstance, config: Config, given: { orders?: Orders; people?: People } = {}) {
+export async function app(server: FastifyInstance, config: Config, given: Given = {}) {
   const version = {
     version: '0.1.0',
     commit: config.ORDERS_COMMIT,
@@ -45,14 +52,11 @@ export async function app(server: FastifyInstance, config: Config, given: { orde
   await server.register(strictJson)
   await server.register(query)
   await server.register(pressure)
-  if (config.RATE_LIMIT_PER_MINUTE > 0) {
-    await server.register(rateLimit, {
-      max: config.RATE_LIMIT_PER_MINUTE,
-      timeWindow: '1 minute',
-      errorResponseBuilder: (_request, { after }) =>
-        new OrdersError('RATE_LIMITED', `More than ${config.RATE_LIMIT_PER_MINUTE} requests a minute; wait ${after}.`),
-    })
-  }
+  await server.register(rateLimits, {
+    setting: config.RATE_LIMITS ?? (config.AUTH_MODE === 'required' ? 'on' : 'off'),
+    redisUrl: config.REDIS_URL,
+    now: given.now,
+  })
   await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX })
   await server.register(audit)
   await server.register(access, {

@@ -1,6 +1,7 @@
 import { Choice, readSettings, Secret, settingsHelp } from '@orders/runtime'
 import { currencyCodes } from '@orders/schema'
 import { type Static, Type } from '@sinclair/typebox'
+import { figuresPattern } from './rate-limits/figures.ts'
 
 const Port = (description: string, options = {}) =>
   Type.Integer({ minimum: 0, maximum: 65_535, description, ...options })
@@ -28,7 +29,8 @@ export const Settings = Type.Object({
   }),
   GUEST_KEYS: Type.Optional(
     Secret({
-      description: "JSON Web Key Set of private Ed25519 keys for guests' tokens; without it there are no guests.",
+      description:
+        "JSON Web Key Set, or PEM, of private Ed25519 keys for guests' tokens; without it there are no guests.",
     }),
   ),
   OPENID_ISSUERS: Type.Optional(
@@ -48,12 +50,22 @@ export const Settings = Type.Object({
       description: 'CIDRs of the proxies whose X-Forwarded-For is believed.',
     }),
   ),
-  RATE_LIMIT_PER_MINUTE: Type.Integer({
-    minimum: 0,
-    maximum: 1_000_000,
-    default: 0,
-    description: 'Requests a client address may make in a minute; 0 sets no limit.',
-  }),
+  RATE_LIMITS: Type.Optional(
+    Type.String({
+      pattern: figuresPattern,
+      examples: ['on, off, or anonymous=30,guests=5,all-guests=100,writes=120,org-writes=1200'],
+      description:
+        'on, off, or figures a minute other than anonymous=30,guests=5,all-guests=100,writes=120,org-writes=1200; unset: on if AUTH_MODE is required.',
+    }),
+  ),
+  REDIS_URL: Type.Optional(
+    Secret({
+      pattern: '^rediss?://[^\\s/]+(/[0-9]*)?$',
+      examples: ['redis://:password@redis:6379/0'],
+      description:
+        'redis:// or rediss:// address where all processes count rate limits; without it each counts its own.',
+    }),
+  ),
   DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,
     maximum: 15_000,

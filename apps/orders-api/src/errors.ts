@@ -16,7 +16,6 @@ const frameworkCodes: Record<string, ErrorCode> = {
   FST_ERR_MAX_PARAM_LENGTH: 'URI_TOO_LONG',
   FST_ERR_HANDLER_TIMEOUT: 'TIMED_OUT',
   FST_UNDER_PRESSURE: 'OVERLOADED',
-  FST_ERR_RATE_LIMIT: 'RATE_LIMITED',
 }
 
 /** What a client is told of an error; undefined if it is ours, and the client learns only that something went wrong. */

@@ -24,15 +24,16 @@ export type Service = Awaited<ReturnType<typeof startService>>
 export async function startService(
   t: Test,
   settings: Record<string, string> = {},
-  options: { edit?: (options: ReturnType<typeof serverOptions>) => void; poolMax?: number } = {},
+  options: { edit?: (options: ReturnType<typeof serverOptions>) => void; poolMax?: number; now?: () => number } = {},
 ) {
   const { url } = await createScratchDatabase(t)
-  const read = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', ...settings })
+  // A test sends more in a minute than anybody has room for: those of limits say so.
+  const read = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', RATE_LIMITS: 'off', ...settings })
   const config: Config = { ...read, ...(options.poolMax && { DATABASE_POOL_MAX: options.poolMax }) }
   const serverConfig = serverOptions(config)
   options.edit?.(serverConfig)
   const server: FastifyInstance = Fastify(serverConfig)
-  await app(server, config)
+  await app(server, config, options.now ? { now: options.now } : {})
   await server.ready()
   // Not by Fastify: what it takes for pressure is the test's own load.
   await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve))

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { createGuestTokens, newGuestKeys } from '../src/access/guest-tokens.ts'
 import { hostileTokens } from './access/hostile-tokens.ts'
@@ -76,6 +77,23 @@ t.test('keys rotate: a new one signs, the old one is still taken, a third is not
   t.match(await rotated.verifier.verify(access_token), { userId: guest.user.id })
   t.match(await rotated.verifier.verify(guest.access_token), { userId: guest.user.id })
   t.match(await me(`Bearer ${access_token}`), { status: 401 }, 'a process without the newer key')
+})
+
+t.test('keys in PEM are taken as those of a set are', async (t) => {
+  const pem = (type: 'ed25519' | 'x25519') =>
+    generateKeyPairSync(type as 'ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  const [older, newer] = [pem('ed25519'), pem('ed25519')]
+  const before = await createGuestTokens(older, { development: false })
+  const rotated = await createGuestTokens(`${newer}${older}`, { development: false })
+  const [old, young] = [await before.issue(guest.user.id), await rotated.issue(guest.user.id)]
+  t.match(await rotated.verifier.verify(old.access_token), { userId: guest.user.id })
+  t.match(await rotated.verifier.verify(young.access_token), { userId: guest.user.id })
+  await t.rejects(before.verifier.verify(young.access_token), /its key is not known/)
+  const refused = (text: string, message: RegExp) =>
+    t.rejects(createGuestTokens(text, { development: false }), { name: 'GuestKeysError', message })
+  await refused(pem('x25519'), /Key 1 of GUEST_KEYS/)
+  await refused(older + older, /two keys alike/)
+  await refused(older.replace(/\n.{10}/, '\n'), /not a JSON Web Key Set/)
 })
 
 t.test('keys that cannot be used are told in a sentence', async (t) => {

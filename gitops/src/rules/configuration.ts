@@ -69,6 +69,13 @@ export const configurationRules: Record<string, Rule> = {
           `does not give ${name}, without which the service does not start`,
         ])
     }),
+  'tokens-are-required': (set) =>
+    servers(set).flatMap(([{ owner }, container]): Found => {
+      const own = (container.env ?? []).map(({ name, value }) => ({ [name]: value }))
+      const given = Object.assign({}, ...mapsOf(set, container).map(({ data }) => data), ...own)
+      const says = 'takes who brings no token for a member of the organisation default: set AUTH_MODE to required'
+      return given.AUTH_MODE === 'required' ? [] : [[nameOf(owner), says]]
+    }),
   'ports-are-the-settings': (set) =>
     servers(set).flatMap(([{ owner }, container]) =>
       mapsOf(set, container).flatMap(({ data = {} }) =>

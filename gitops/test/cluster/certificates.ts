@@ -1,5 +1,5 @@
 import 'reflect-metadata'
-import { webcrypto } from 'node:crypto'
+import { generateKeyPairSync, webcrypto } from 'node:crypto'
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
@@ -55,6 +55,12 @@ export async function createAuthority() {
       'tls.key': `-----BEGIN PRIVATE KEY-----\n${key.replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`,
     }
   }
+}
+
+/** A private key in PEM, as cert-manager makes it. Throws for what it is not asked for here. */
+export function newPrivateKey({ algorithm, encoding }: { algorithm: string; encoding: string }): string {
+  if (algorithm !== 'Ed25519' || encoding !== 'PKCS8') throw new Error(`No key here is ${algorithm} in ${encoding}`)
+  return generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
 }
 
 function newKeys() {

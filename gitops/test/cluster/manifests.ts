@@ -13,7 +13,11 @@ export type Container = {
   readinessProbe?: Probe
   volumeMounts: { name: string; mountPath: string }[]
 }
-type Volume = { name: string; projected?: { sources: { secret: { name: string } }[] } }
+type Volume = {
+  name: string
+  secret?: { secretName: string }
+  projected?: { sources: { secret: { name: string } }[] }
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: a manifest is whatever its kind says
 export type Manifest = { kind: string; metadata: { name: string }; spec: any; data: Record<string, string> }
@@ -43,6 +47,7 @@ export function secretsAt(find: Find, kind: string, name: string, mountPath: str
   const pod = find(kind, name).spec.template.spec as { volumes: Volume[] }
   const mount = onlyContainer(find, kind, name).volumeMounts.find((it) => it.mountPath === mountPath)
   const volume = pod.volumes.find((it) => it.name === mount?.name)
+  if (volume?.secret !== undefined) return [volume.secret.secretName]
   return (volume?.projected?.sources ?? []).map(({ secret }) => secret.name)
 }
 

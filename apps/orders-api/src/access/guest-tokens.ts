@@ -1,6 +1,15 @@
-import { randomUUID } from 'node:crypto'
+import { createPrivateKey, randomUUID } from 'node:crypto'
 import { scopes } from '@orders/schema'
-import { type CryptoKey, exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
 import { notTaken, type Verifier } from './token.ts'
 
 const issuer = 'orders'
@@ -8,6 +17,7 @@ const audience = 'orders'
 const type = 'at+jwt'
 const lifetimeSeconds = 24 * 60 * 60
 const developmentKid = 'development'
+const pem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/
 const kidPattern = /^[A-Za-z0-9_-]{1,64}$/
 // Claims are of any type, whatever they are declared as.
 const isUuid = (value: unknown) =>
@@ -24,8 +34,8 @@ export type GuestTokens = Awaited<ReturnType<typeof createGuestTokens>>
 
 /**
  * Tokens that this service gives to its guests: EdDSA, for 24 hours. `text` is a JSON Web Key Set (RFC 8037) of private
- * Ed25519 keys: the first signs, each of them verifies, so a new one goes to the front while the old one stays for a day.
- * Throws a GuestKeysError.
+ * Ed25519 keys, or these in PEM (PKCS #8): the first signs, each of them verifies, so a new one goes to the front while
+ * the old one stays for a day. Throws a GuestKeysError.
  */
 export async function createGuestTokens(text: string, { development }: { development: boolean }) {
   const keys = await readKeys(text)
@@ -87,7 +97,7 @@ export async function newGuestKeys(kid = developmentKid): Promise<string> {
 async function readKeys(text: string): Promise<Key[]> {
   let found: unknown
   try {
-    found = (JSON.parse(text) as { keys?: unknown }).keys
+    found = pem.test(text) ? await readPem(text) : (JSON.parse(text) as { keys?: unknown }).keys
   } catch {}
   if (!Array.isArray(found) || found.length === 0) {
     throw new GuestKeysError('GUEST_KEYS is not a JSON Web Key Set: make one with npx nx run orders-api:guest-keys.')
@@ -97,6 +107,12 @@ async function readKeys(text: string): Promise<Key[]> {
     throw new GuestKeysError('GUEST_KEYS names two keys alike: give each a kid of its own.')
   }
   return keys
+}
+
+/** What cert-manager and OpenSSL write has no kid: the key's thumbprint (RFC 7638) names it. */
+function readPem(text: string): Promise<JWK[]> {
+  const jwks = text.match(new RegExp(pem, 'g'))?.map((key) => createPrivateKey(key).export({ format: 'jwk' }) as JWK)
+  return Promise.all((jwks ?? []).map(async (jwk) => ({ ...jwk, kid: await calculateJwkThumbprint(jwk) })))
 }
 
 async function readKey(jwk: JWK, index: number): Promise<Key> {

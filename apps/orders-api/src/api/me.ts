@@ -13,6 +13,7 @@ export const meRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/auth/guest',
     {
       bodyLimit: 4096,
+      config: { rateLimit: 'guests' },
       schema: {
         ...may.anyone,
         summary: 'Sign in as a new guest',

@@ -64,6 +64,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const { member, created } = await people.setMember(request.orgId, request.params.user_id, request.body.role)
+      app.forgetCaller(member.user_id)
       app.audit(request, 'member.set', { member: member.user_id, role: member.role })
       return reply.code(created ? 201 : 200).send(member)
     },
@@ -83,6 +84,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       await people.removeMember(request.orgId, request.params.user_id)
+      app.forgetCaller(request.params.user_id.toLowerCase())
       app.audit(request, 'member.removed', { member: request.params.user_id })
       return reply.code(204).send(null)
     },

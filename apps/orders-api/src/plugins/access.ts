@@ -13,6 +13,8 @@ declare module 'fastify' {
     people: People
     /** null: guests are not taken. */
     guestTokens: GuestTokens | null
+    /** Looks a user up anew whose memberships just changed: this process does not wait for the news of it. */
+    forgetCaller: (userId: string) => void
   }
   interface FastifyRequest {
     caller: Caller
@@ -48,6 +50,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   const onFailure = (error: Error) => app.log.warn({ err: error }, 'the keys of an issuer could not be fetched')
   for (const issuer of readIssuers(openIdIssuers ?? '[]')) verifiers.push(createOpenIdVerifier(issuer, onFailure))
   const callers = createCallers(createTokenReader(verifiers), app.people)
+  app.decorate('forgetCaller', (userId) => callers.forget(userId))
   if (!people) {
     const news = listen(databaseUrl, 'access', callers.forget, () => callers.forget())
     app.addHook('onClose', () => news.close())
@@ -63,7 +66,10 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
     }
     const token = /^Bearer +([^ ]+)$/i.exec(authorization)?.[1]
     if (!token) throw notTaken('Authorization is Bearer and one token')
-    return callers.recall(token, orgId) ?? callers.find(token, orgId)
+    const known = callers.recall(token, orgId)
+    if (known) return known
+    if (app.rateLimits?.isRefused(token)) throw notTaken('it was refused many times within this minute')
+    return callers.find(token, orgId)
   }
 
   function guard(rule: AccessRule, orgParam: string | undefined): onRequestHookHandler {
@@ -74,12 +80,14 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
       assertMay(rule, caller)
     }
     return (request, reply, done) => {
-      const refuse = (error: unknown) => {
-        if (error instanceof OrdersError) {
+      const refuse = async (error: unknown) => {
+        const isUnknown = error instanceof OrdersError && error.code === 'UNAUTHENTICATED'
+        const limited = isUnknown ? await app.rateLimits?.countUnauthenticated(request, reply) : undefined
+        if (error instanceof OrdersError && !limited) {
           const who = error instanceof OrgNotFound ? error.about : {}
           app.audit(request, 'request.refused', { ...who, code: error.code, ...whatOf(request) })
         }
-        done(challenge(reply, rule, error))
+        done(limited ?? challenge(reply, rule, error))
       }
       try {
         const orgId = orgParam
@@ -92,7 +100,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
         }
         admit(request, caller)
       } catch (error) {
-        refuse(error)
+        void refuse(error)
         return
       }
       done()
@@ -113,7 +121,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   })
 }
 
-export default fp(access, { name: 'access', dependencies: ['audit', 'database'] })
+export default fp(access, { name: 'access', dependencies: ['audit', 'database', 'rate-limits'] })
 
 const whatOf = ({ method, routeOptions }: FastifyRequest) => ({ method, route: routeOptions.url ?? '' })
 

@@ -56,6 +56,7 @@ async function health(app: FastifyInstance, { version }: Options) {
   }
 
   const alive = (summary: string) => ({
+    config: { rateLimit: false as const },
     schema: { ...may.anyone, summary, tags: ['operations'], response: { 200: Health, ...refusals() } },
   })
   app.get('/health', alive('Is the process there'), async () => ({ status: 'ok' }))
@@ -65,6 +66,7 @@ async function health(app: FastifyInstance, { version }: Options) {
     app.get(
       url,
       {
+        config: { rateLimit: false },
         schema: {
           ...may.anyone,
           summary: 'May requests be sent here',
@@ -88,6 +90,7 @@ async function health(app: FastifyInstance, { version }: Options) {
     image_digest: Type.Optional(Type.String()),
   })
   const versionRoute = {
+    config: { rateLimit: false as const },
     schema: {
       ...may.anyone,
       summary: 'What is running',

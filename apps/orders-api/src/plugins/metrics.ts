@@ -6,6 +6,7 @@ import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
 import { may } from '../access/rules.ts'
 import { refusals } from '../api/refusals.ts'
+import { type Limit, limitNames } from '../rate-limits/figures.ts'
 import { RequestHistogram } from './request-histogram.ts'
 
 declare module 'fastify' {
@@ -26,6 +27,7 @@ const databaseFaults = ['connection', 'request', 'probe', 'statement'] as const
 const description = {
   method: 'GET',
   logLevel: 'fatal',
+  config: { rateLimit: false },
   schema: {
     ...may.anyone,
     summary: 'Metrics for Prometheus',
@@ -61,7 +63,7 @@ async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics
     app.route({ ...description, url: endpoint, handler: (_request, reply) => app.meters.answerScrape(reply) })
 }
 
-export default fp(metrics, { name: 'metrics', dependencies: ['database'] })
+export default fp(metrics, { name: 'metrics', dependencies: ['database', 'rate-limits'] })
 
 function createMeters(app: FastifyInstance, registry: Registry) {
   const registers = [registry]
@@ -120,6 +122,23 @@ function createMeters(app: FastifyInstance, registry: Registry) {
   })
   // A series that is born with its first error shows no increase: that error would raise no alert.
   for (const kind of databaseFaults) databaseErrors.inc({ kind }, 0)
+  const rateLimited = new Counter({
+    name: 'orders_rate_limited_total',
+    help: 'Requests refused by a rate limit, by its name.',
+    labelNames: ['limit'],
+    registers,
+  })
+  for (const limit of limitNames) rateLimited.inc({ limit }, 0)
+  if (app.rateLimits?.isShared() !== undefined) {
+    new Gauge({
+      name: 'orders_rate_limits_shared',
+      help: '1 while Redis counts the rate limits of all processes, 0 while it does not answer.',
+      registers,
+      collect() {
+        this.set(app.rateLimits?.isShared() ? 1 : 0)
+      },
+    })
+  }
   const scrapeErrors = new Counter({
     name: 'orders_metrics_handler_errors_total',
     help: 'Scrapes of /metrics that failed.',
@@ -133,6 +152,7 @@ function createMeters(app: FastifyInstance, registry: Registry) {
       if (type === 'orders.order.placed.v1') placed.inc(count)
     },
     onDatabaseError: (kind: DatabaseFault) => databaseErrors.inc({ kind }),
+    onRateLimited: (limit: Limit) => rateLimited.inc({ limit }),
     /** Answers Prometheus with every series; a failure is a 500, and counted for the next scrape to tell. */
     async answerScrape(reply: FastifyReply): Promise<FastifyReply> {
       try {

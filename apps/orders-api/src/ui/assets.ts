@@ -30,7 +30,7 @@ export async function assetRoutes(app: FastifyInstance, { assets }: { assets: As
   for (const { name, type, hash, bytes } of assets) {
     app.get<{ Querystring: { v?: string } }>(
       `/assets/${name}`,
-      { schema: { ...may.anyone, hide: true } },
+      { schema: { ...may.anyone, hide: true }, config: { rateLimit: false } },
       (request, reply) => {
         const control = request.query.v === hash ? `public, max-age=${year}, immutable` : 'no-cache'
         return reply.headers({ 'cache-control': control, 'content-type': type }).send(bytes)

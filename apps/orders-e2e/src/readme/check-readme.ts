@@ -3,17 +3,16 @@
  * `start` starts the service, sends the curl lines, presses Ctrl-C and looks for processes left behind; `test` runs the
  * tests and ends with their last line.
  */
-import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
+import { checkCurls } from './check-curls.ts'
 import { type Clone, freshClone } from './fresh-clone.ts'
 import { leftovers } from './leftovers.ts'
-import { type CurlLine, parseReadme } from './parse.ts'
+import { parseReadme } from './parse.ts'
 
 const repository = join(import.meta.dirname, '../../../..')
 const readyWithinMs = 300_000
@@ -48,7 +47,7 @@ async function checkTest(clone: Clone): Promise<boolean> {
 
 async function checkStart(clone: Clone): Promise<boolean> {
   const faults: string[] = []
-  const { port } = new URL(/https?:[^\s'"]+/.exec(readme.curls[0]?.command ?? '')?.[0] ?? '')
+  const { port } = new URL(/https?:[^\s'"]+/.exec(readme.curls[0]?.[0]?.command ?? '')?.[0] ?? '')
   if (await listens(Number(port))) throw new Error(`Port ${port} is taken: stop what listens there, then check again.`)
   console.log(`${user}: ${readme.start}`)
   const service = clone.run(readme.start, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -60,9 +59,9 @@ async function checkStart(clone: Clone): Promise<boolean> {
     if (line.includes('http://localhost:')) ready.resolve(true)
   })
   const timedOut = setTimeout(readyWithinMs, false, { ref: false })
-  if (await Promise.race([ready.promise, ended.then(() => false), timedOut]))
-    faults.push(...readme.curls.flatMap(checkCurl))
-  else faults.push(`${readme.start} printed no address within ${readyWithinMs / 1000} s`)
+  if (await Promise.race([ready.promise, ended.then(() => false), timedOut])) {
+    for (const lines of readme.curls) faults.push(...(await checkCurls(lines)))
+  } else faults.push(`${readme.start} printed no address within ${readyWithinMs / 1000} s`)
 
   if (service.exitCode === null) process.kill(-service.pid, 'SIGINT')
   await Promise.race([ended, setTimeout(goneWithinMs, undefined, { ref: false })])
@@ -83,21 +82,4 @@ async function listens(port: number): Promise<boolean> {
   } finally {
     socket.destroy()
   }
-}
-
-/**
- * What is wrong with the answer to a line, if anything. The line runs as it stands; a settings file of curl's own makes it
- * print the status below the answer.
- */
-function checkCurl({ command, status, contains }: CurlLine): string[] {
-  const home = mkdtempSync(join(tmpdir(), 'curl-'))
-  writeFileSync(join(home, '.curlrc'), 'silent\nshow-error\nmax-time = 10\nwrite-out = "\\n%{http_code}"\n')
-  const env = { ...process.env, CURL_HOME: home }
-  const { stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', env })
-  rmSync(home, { recursive: true })
-  const [, body = '', got = ''] = /^([\s\S]*)\n(\d{3})$/.exec(stdout) ?? []
-  console.log(`  ${got} ${command}`)
-  const answer = `${body.slice(0, 500)}${stderr}`
-  if (Number(got) !== status) return [`${command} answered ${got}, not ${status}: ${answer}`]
-  return body.includes(contains) ? [] : [`${command} answered without ${contains}: ${answer}`]
 }
