@@ -6,6 +6,7 @@ import { importRoutes } from './api/import.ts'
 import { meRoutes } from './api/me.ts'
 import { memberRoutes } from './api/members.ts'
 import { orderHistoryRoutes } from './api/order-history.ts'
+import { orderStreamRoutes } from './api/order-stream.ts'
 import { orderRoutes } from './api/orders.ts'
 import { organisationRoutes } from './api/organisations.ts'
 import { projectRoutes } from './api/projects.ts'
@@ -17,6 +18,7 @@ import health from './plugins/health.ts'
 import httpHygiene from './plugins/http-hygiene.ts'
 import metrics from './plugins/metrics.ts'
 import openapi from './plugins/openapi.ts'
+import orderStream from './plugins/order-stream.ts'
 import orders from './plugins/orders.ts'
 import pressure from './plugins/pressure.ts'
 import problems from './plugins/problems.ts'
@@ -33,6 +35,8 @@ type Given = {
   people?: People
   /** The clock of rate limits, in milliseconds. */
   now?: () => number
+  /** Milliseconds that a reader of the stream may take nothing. */
+  patienceMs?: number
 }
 
 /** Sets the whole service up: what there is, in its order. Needs no socket, and with `given` no database. */
@@ -69,12 +73,14 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
   await server.register(openapi)
   await server.register(metrics, { endpoint: config.ADMIN_PORT === undefined ? '/metrics' : null })
   await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY, orders: given.orders })
+  await server.register(orderStream, { databaseUrl: config.DATABASE_URL, patienceMs: given.patienceMs })
   await server.register(health, { version })
   await server.register(view)
 
   const api = async (scope: FastifyInstance) => {
     await scope.register(orderRoutes)
     await scope.register(orderHistoryRoutes)
+    await scope.register(orderStreamRoutes)
     await scope.register(importRoutes)
     await scope.register(exportRoutes)
   }

@@ -24,16 +24,25 @@ export type Service = Awaited<ReturnType<typeof startService>>
 export async function startService(
   t: Test,
   settings: Record<string, string> = {},
-  options: { edit?: (options: ReturnType<typeof serverOptions>) => void; poolMax?: number; now?: () => number } = {},
+  {
+    edit,
+    poolMax,
+    ...given
+  }: {
+    edit?: (options: ReturnType<typeof serverOptions>) => void
+    poolMax?: number
+    now?: () => number
+    patienceMs?: number
+  } = {},
 ) {
   const { url } = await createScratchDatabase(t)
   // A test sends more in a minute than anybody has room for: those of limits say so.
   const read = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', RATE_LIMITS: 'off', ...settings })
-  const config: Config = { ...read, ...(options.poolMax && { DATABASE_POOL_MAX: options.poolMax }) }
+  const config: Config = { ...read, ...(poolMax && { DATABASE_POOL_MAX: poolMax }) }
   const serverConfig = serverOptions(config)
-  options.edit?.(serverConfig)
+  edit?.(serverConfig)
   const server: FastifyInstance = Fastify(serverConfig)
-  await app(server, config, options.now ? { now: options.now } : {})
+  await app(server, config, given)
   await server.ready()
   // Not by Fastify: what it takes for pressure is the test's own load.
   await new Promise<void>((resolve) => server.server.listen(0, '127.0.0.1', resolve))

@@ -2,6 +2,7 @@ import type { Database } from '@orders/database'
 import type { Order, OrderEventType } from '@orders/schema'
 import { createChanging } from './change-order.ts'
 import { readCursorKey } from './cursor.ts'
+import { createEventLog } from './event-log.ts'
 import { createExporting } from './export-orders.ts'
 import { createImporting } from './import-orders.ts'
 import { createPlacing } from './place-order.ts'
@@ -31,6 +32,7 @@ export async function createOrders(options: Options) {
   return {
     ...createChanging(database, options.onEvents),
     ...createExporting(database),
+    ...createEventLog(database),
     importOrders: importing.importOrders,
     placeOrder: placing.placeOrder,
     getOrder: reading.getOrder,

@@ -72,7 +72,7 @@ export function createReading(database: Database, cursorKey: Buffer) {
   return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }
 }
 
-function toEvent(row: EventRow): OrderEvent {
+export function toEvent(row: EventRow): OrderEvent {
   const data = toOrder(row)
   return {
     id: row.event_id,

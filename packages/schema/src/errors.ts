@@ -196,6 +196,11 @@ export const errorCatalogue = {
     title: 'The database does not answer',
     help: 'Repeat the request with the same Idempotency-Key or id after the time in Retry-After; it is placed once.',
   },
+  STREAM_POSITION_GONE: {
+    status: 410,
+    title: 'The stream cannot go on from there',
+    help: 'Events are told for 7 days. Read the orders with `GET /orders`, and listen without `Last-Event-ID`.',
+  },
   ISSUER_UNAVAILABLE: {
     status: 503,
     title: 'The issuer of the token does not answer',

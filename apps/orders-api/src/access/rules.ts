@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Parameter of the address that names the organisation, instead of X-Org-Id. */
     orgParam?: string
+    /** Its answers last long: who asked can be looked at again with `request.recheck`. */
+    rechecks?: boolean
   }
 }
 

@@ -1,6 +1,13 @@
 import { listen } from '@orders/database'
 import { createPeople, OrdersError, type People } from '@orders/orders'
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
+import type {
+  FastifyContextConfig,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler,
+  RouteOptions,
+} from 'fastify'
 import fp from 'fastify-plugin'
 import { type Caller, createCallers, OrgNotFound, openCaller } from '../access/callers.ts'
 import { createGuestTokens, type GuestTokens } from '../access/guest-tokens.ts'
@@ -22,6 +29,8 @@ declare module 'fastify' {
     orgId: string
     /** Who acts; keys of two callers never meet. */
     principal: string
+    /** Rejects once the caller may no longer do what was asked; there for routes that declare `rechecks`. */
+    recheck?: () => Promise<void>
   }
 }
 
@@ -43,6 +52,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   app.decorate('people', people ?? (await createPeople(app.database)))
   app.decorate('guestTokens', guests)
   app.decorateRequest('caller')
+  app.decorateRequest('recheck')
   app.decorateRequest('orgId', openCaller.orgId)
   app.decorateRequest('principal', openCaller.principal)
 
@@ -72,7 +82,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
     return callers.find(token, orgId)
   }
 
-  function guard(rule: AccessRule, orgParam: string | undefined): onRequestHookHandler {
+  function guard(rule: AccessRule, { orgParam, rechecks }: FastifyContextConfig): onRequestHookHandler {
     const admit = (request: FastifyRequest, caller: Caller) => {
       request.caller = caller
       request.orgId = caller.orgId
@@ -93,6 +103,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
         const orgId = orgParam
           ? (request.params as Record<string, string>)[orgParam]
           : (request.headers['x-org-id'] as string | undefined)
+        if (rechecks) request.recheck = async () => assertMay(rule, await identify(request, orgId))
         const caller = identify(request, orgId)
         if (caller instanceof Promise) {
           caller.then((found) => admit(request, found)).then(() => done(), refuse)
@@ -112,7 +123,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
     routes.push(route)
     const { schema, config } = route
     if (!isDeclared(schema) || schema['x-roles'].includes('anyone')) return
-    route.onRequest = [guard(schema, config?.orgParam), ...[route.onRequest ?? []].flat()]
+    route.onRequest = [guard(schema, config ?? {}), ...[route.onRequest ?? []].flat()]
   })
   // Routes of plugins may be declared by the scope that registers them, after this plugin has seen them.
   app.addHook('onReady', async () => {

@@ -139,6 +139,19 @@ function createMeters(app: FastifyInstance, registry: Registry) {
       },
     })
   }
+  new Gauge({
+    name: 'orders_stream_readers',
+    help: 'Clients that listen to events.',
+    registers,
+    collect() {
+      this.set(app.orderStream.readers())
+    },
+  })
+  const streamCuts = new Counter({
+    name: 'orders_stream_cuts_total',
+    help: 'Clients that were cut off, as they read too slowly.',
+    registers,
+  })
   const scrapeErrors = new Counter({
     name: 'orders_metrics_handler_errors_total',
     help: 'Scrapes of /metrics that failed.',
@@ -153,6 +166,7 @@ function createMeters(app: FastifyInstance, registry: Registry) {
     },
     onDatabaseError: (kind: DatabaseFault) => databaseErrors.inc({ kind }),
     onRateLimited: (limit: Limit) => rateLimited.inc({ limit }),
+    onStreamCut: () => streamCuts.inc(),
     /** Answers Prometheus with every series; a failure is a 500, and counted for the next scrape to tell. */
     async answerScrape(reply: FastifyReply): Promise<FastifyReply> {
       try {

@@ -9,6 +9,8 @@ declare module 'fastify' {
   }
 }
 
+const tellAfterMs = 20
+
 type Options = {
   defaultCurrency: string
   /** Stands in for those of the database. */
@@ -18,9 +20,26 @@ type Options = {
 /** The use cases of orders; closing waits for every batch, before the pool ends. */
 async function orders(app: FastifyInstance, { defaultCurrency, orders }: Options) {
   const { database, meters } = app
-  const { onBatch, onEvents } = meters
+  const { onBatch } = meters
+  let telling: NodeJS.Timeout | undefined
+  /** Wakes the workers, soon after the first of many events: a NOTIFY in each commit would make commits wait in line. */
+  const tellWorkers = () => {
+    telling ??= setTimeout(() => {
+      telling = undefined
+      const text = "SELECT pg_notify('events', '')"
+      // Workers that are not told look by themselves.
+      database.runGlobal({ name: 'tell_workers', text, values: [] }).catch(() => {})
+    }, tellAfterMs).unref()
+  }
+  const onEvents: typeof meters.onEvents = (type, count) => {
+    meters.onEvents(type, count)
+    if (count > 0) tellWorkers()
+  }
   app.decorate('orders', orders ?? (await createOrders({ database, defaultCurrency, answerFor, onBatch, onEvents })))
-  app.addHook('onClose', () => app.orders.idle())
+  app.addHook('onClose', async () => {
+    clearTimeout(telling)
+    await app.orders.idle()
+  })
 }
 
 export default fp(orders, { name: 'orders', dependencies: ['database', 'metrics'] })

@@ -1,0 +1,48 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { OrdersError } from '@orders/orders'
+import { Type } from '@sinclair/typebox'
+import { may } from '../access/rules.ts'
+import { callerRefusals } from './refusals.ts'
+
+const description = `Server-Sent Events of the organisation's orders, from now on, or from after \`Last-Event-ID\`: the id of \
+an event is its position in the organisation, without a gap. \`event\` is its type and \`data\` what \`GET \
+/orders/{id}/events\` tells of it. A comment comes every 10 seconds. Before the server closes a stream by itself it sends \
+the event \`end\` with a \`reason\`: it is going down, you read too slowly, or may no longer listen.`
+
+/** Tells events of orders as they happen. */
+export const orderStreamRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/orders/stream',
+    {
+      config: { keepsTime: true, rechecks: true },
+      exposeHeadRoute: false,
+      schema: {
+        ...may.read('orders:read'),
+        summary: 'Events of orders as they happen',
+        description,
+        tags: ['orders'],
+        headers: Type.Object({
+          'last-event-id': Type.Optional(Type.String({ description: 'Id of the last event that was received.' })),
+        }),
+        response: {
+          200: { description: 'The stream.', content: { 'text/event-stream': { schema: {} } } },
+          ...callerRefusals('STREAM_POSITION_GONE'),
+        } as never,
+      },
+    },
+    async (request, reply) => {
+      const stream = await app.orderStream.open(request, positionOf(request.headers['last-event-id']))
+      reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
+      return reply.send(stream as never)
+    },
+  )
+}
+
+function positionOf(id: string | undefined): number | undefined {
+  if (id === undefined || id === '') return undefined
+  if (/^\d{1,15}$/.test(id)) return Number(id)
+  const message = 'must be the id of an event of this stream'
+  throw new OrdersError('VALIDATION_FAILED', `In the headers, /last-event-id ${message}.`, [
+    { path: '/last-event-id', message },
+  ])
+}
