@@ -1,4 +1,4 @@
-// The development runner: a database for a newcomer, the server, and a new server after each change of a source. It
+// The development runner: a database for a newcomer, server and worker, and new ones after each change of a source. It
 // prints only progress and faults; the server says when it is ready.
 
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { type ServerExit, type ServerProcess, startServer } from './serve/server
 import { watchSources } from './serve/watch-sources.ts'
 
 const root = join(import.meta.dirname, '../../..')
-const sources = ['apps/orders-api/src', 'packages/*/src', 'packages/database/migrations']
+const sources = ['apps/orders-api/src', 'apps/orders-worker/src', 'packages/*/src', 'packages/database/migrations']
 const args = process.argv.slice(2)
 
 /** Settles with the exit code once someone asks this process to end. */

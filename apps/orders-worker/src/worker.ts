@@ -23,7 +23,7 @@ async function work(config: Config): Promise<void> {
   })
   server = await startWhenDatabaseAnswers(config)
   if (config.ADMIN_PORT !== undefined) await server.listen({ port: config.ADMIN_PORT, host: '0.0.0.0' })
-  console.log('The worker is ready.')
+  server.log.info('the worker is ready')
 }
 
 /** Builds the worker, and again for as long as the database may take to come up. */

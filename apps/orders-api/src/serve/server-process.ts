@@ -17,12 +17,23 @@ export interface ServerProcess {
   stop(): Promise<void>
 }
 
-/**
- * Starts the server in a session of its own, so that Ctrl-C reaches only the runner, which stops it in order. The
- * channel to it closes with this process, and the server then ends by itself.
- */
+const server = join(import.meta.dirname, '../server.ts')
+const worker = join(import.meta.dirname, '../../../orders-worker/src/worker.ts')
+
+/** Starts the server and, unless it is asked for help only, the worker beside it: when one ends, so does the other. */
 export function startServer(args: string[], env: NodeJS.ProcessEnv): ServerProcess {
-  const file = join(import.meta.dirname, '../server.ts')
+  const both = args.includes('--help') ? [start(server, args, env)] : [start(server, args, env), start(worker, [], env)]
+  return {
+    exited: Promise.race(both.map(({ exited }) => exited)),
+    stop: async () => void (await Promise.all(both.map(({ stop }) => stop()))),
+  }
+}
+
+/**
+ * Starts a program in a session of its own, so that Ctrl-C reaches only the runner, which stops it in order. The channel
+ * to it closes with this process, and the program then ends by itself.
+ */
+function start(file: string, args: string[], env: NodeJS.ProcessEnv): ServerProcess {
   const child = spawn(process.execPath, [...heap, file, ...args], {
     detached: true,
     env,
