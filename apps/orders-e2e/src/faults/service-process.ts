@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 
-const program = join(import.meta.dirname, '../../../orders-api/src/server.ts')
+const api = join(import.meta.dirname, '../../../orders-api/src/server.ts')
+const worker = join(import.meta.dirname, '../../../orders-worker/src/worker.ts')
 const startMs = 30_000
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null }
@@ -27,6 +28,15 @@ export interface Service {
  * set. It ends with this process, through the channel between them.
  */
 export function startService(settings: Record<string, string>): Service {
+  return start(api, settings)
+}
+
+/** Starts a worker, which is never ready in the sense of a service. */
+export function startWorker(settings: Record<string, string>): Service {
+  return start(worker, settings)
+}
+
+function start(program: string, settings: Record<string, string>): Service {
   const child = spawn(process.execPath, [program], {
     cwd: '/',
     env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', ...settings },
