@@ -5,12 +5,26 @@ import Provider from 'oidc-provider'
 
 type Test = { teardown(fn: () => Promise<void> | void): void }
 
-/** An OpenID issuer on loopback, whose requests are counted and which can be taken away. */
-export async function startIssuer(t: Test, { audience = 'orders-api' } = {}) {
+/** As which client the pages of `origin` sign users in. */
+export const webClient = { client_id: 'pages', client_secret: 'secret-of-pages' }
+
+const pagesOf = (origin: string) => ({
+  ...webClient,
+  grant_types: ['authorization_code'],
+  response_types: ['code' as const],
+  redirect_uris: [`${origin}/sign-in/callback`],
+  post_logout_redirect_uris: [`${origin}/sign-in`],
+})
+
+/**
+ * An OpenID issuer on loopback, whose requests are counted and which can be taken away. Whoever signs in there has the
+ * name that they type; with `pages`, the pages of that origin are a client.
+ */
+export async function startIssuer(t: Test, { audience = 'orders-api', pages = '', name = 'localhost' } = {}) {
   const server: Server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  const url = `http://localhost:${port}`
+  const url = `http://${name}:${port}`
   const key: JWK = {
     ...(await exportJWK((await generateKeyPair('RS256', { extractable: true })).privateKey)),
     kid: 'first',
@@ -19,13 +33,19 @@ export async function startIssuer(t: Test, { audience = 'orders-api' } = {}) {
   }
   const provider = new Provider(url, {
     jwks: { keys: [key as never] },
-    clients: ['one', 'two'].map((client_id) => ({
-      client_id,
-      client_secret: `secret-of-${client_id}`,
-      grant_types: ['client_credentials'],
-      redirect_uris: [],
-      response_types: [],
-    })),
+    clients: [
+      ...['one', 'two'].map((client_id) => ({
+        client_id,
+        client_secret: `secret-of-${client_id}`,
+        grant_types: ['client_credentials'],
+        redirect_uris: [],
+        response_types: [],
+      })),
+      ...(pages ? [pagesOf(pages)] : []),
+    ],
+    claims: { openid: ['sub'], profile: ['name'] },
+    conformIdTokenClaims: false,
+    findAccount: (_context, sub) => ({ accountId: sub, claims: () => ({ sub, name: `${sub} of the issuer` }) }),
     features: {
       clientCredentials: { enabled: true },
       resourceIndicators: {
