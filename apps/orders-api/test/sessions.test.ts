@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
+import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { newGuestKeys } from '../src/access/guest-tokens.ts'
+import { readOperations } from './bad-input/document.ts'
 import { openBrowser, sameOrigin } from './ui/browser.ts'
 
 const GUEST_KEYS = await newGuestKeys('test-key')
@@ -51,7 +53,11 @@ t.test('a guest signs in, places an order and signs out', async (t) => {
   t.match((await get('/sign-in')).page.heading(), 'You are signed in')
 
   const cookie = [...cookies].map(([key, value]) => `${key}=${value}`).join('; ')
-  t.match(await server.inject({ url: '/api/v1/orders', headers: { cookie } }), { statusCode: 401 }, 'no cookie there')
+  for (const { method, path } of await readOperations()) {
+    const ask = { method: method as 'GET', url: path.replace(/\{\w+\}/g, 'mine') }
+    const { statusCode } = await server.inject({ ...ask, headers: { cookie } })
+    t.equal(statusCode, (await server.inject(ask)).statusCode, `${method} ${path} takes no cookie`)
+  }
   t.match(await server.inject({ url: '/orders/mine', headers: { cookie } }), { statusCode: 401 })
 
   const out = await submit((await get('/')).page.form('Sign out'))
@@ -200,6 +206,18 @@ t.test('one sign-out ends the session in every process at once', async (t) => {
   t.ok(await isSignedIn(stays), 'and no other one')
   for (const [name, value] of two.cookies) one.cookies.set(name, value)
   t.match(await one.submit(before.page.form('Sign out')), leadsToSignIn, 'to sign out twice is no fault')
+
+  // Should its news be lost, a session is looked up again after a minute.
+  await signIn(one)
+  for (const [name, value] of one.cookies) two.cookies.set(name, value)
+  t.ok(await isSignedIn(two))
+  const admin = await connect(t, one.url)
+  await admin.query('ALTER TABLE sessions DISABLE TRIGGER announce_access')
+  await one.submit((await one.get('/')).page.form('Sign out'))
+  t.ok(await isSignedIn(two), 'control: it did not hear of it')
+  mock.timers.enable({ apis: ['Date'], now: Date.now() + 60_000 })
+  t.teardown(() => mock.timers.reset())
+  t.notOk(await isSignedIn(two))
 })
 
 t.test('what a user may do in an organisation holds for its sessions', async (t) => {
@@ -229,7 +247,7 @@ t.test('what a user may do in an organisation holds for its sessions', async (t)
   await setRole('viewer')
 
   const atHome = (await guest.get('/')).page
-  const switched = await guest.submit(atHome.form('Switch'), { in: theirs })
+  const switched = await guest.submit(atHome.form('Switch'), { Organisation: theirs })
   t.match(switched, { statusCode: 303, headers: { location: '/' } })
   const viewing = await guest.get('/')
   t.match(viewing.page.rows(), [[/theirs/]])

@@ -123,8 +123,8 @@ t.test('the keyboard signs in, switches and signs out, and shows where it is', a
     for (let steps = 0; steps < 60; steps++) {
       await page.keyboard.press('Tab')
       const { text, outline } = await page.evaluate(() => {
-        const element = document.activeElement as HTMLElement
-        const text = element.getAttribute('aria-label') ?? element.textContent?.trim() ?? ''
+        const element = document.activeElement as HTMLSelectElement
+        const text = (element.labels?.[0] ?? element).textContent?.trim() ?? ''
         return { text, outline: getComputedStyle(element).outlineStyle }
       })
       if (outline === 'none') t.fail(`the focus on ${text} is not visible`)
