@@ -34,7 +34,7 @@ export const Settings = Type.Object({
   OPENID_ISSUERS: Type.Optional(
     Secret({
       description:
-        'JSON list of OpenID issuers whose tokens are taken: issuer, audience, algorithms, max_age; users sign in there with client_id, client_secret, scope, name.',
+        'JSON list of OpenID issuers whose tokens are taken (issuer, audience, algorithms, max_age) and, with a client_id, where users sign in (client_secret, scope, name).',
     }),
   ),
   PUBLIC_URL: Type.Optional(

@@ -102,6 +102,21 @@ t.test('an answer is taken once, in the browser that asked, and from the issuer 
   t.ok(rows.length > 0 && !rows.some(({ row }) => row.includes(secret)), 'the database has no secret of it')
 })
 
+t.test('who signs in anew leaves the session of before', async (t) => {
+  const { browser } = await startPages(t)
+  const address = await begin(browser)
+  const guest = (await browser.get('/sign-in')).page.form('Continue as a guest')
+  await browser.submit(guest)
+  const before = browser.cookies.get('sid') ?? ''
+  t.match((await browser.get('/')).page.text('header'), 'guest-')
+  await come(browser, await signInAtIssuer(address, 'ada'))
+  t.match((await browser.get('/')).page.text('header'), 'ada of the issuer')
+  t.not(browser.cookies.get('sid'), before)
+  browser.cookies.set('sid', before)
+  t.match(await browser.get('/'), { statusCode: 303 }, 'which is no longer there')
+  t.equal((await look(t, browser.url, 'SELECT FROM sessions')).rowCount, 1)
+})
+
 t.test('an issuer that refuses, or is away, leaves a page to try again from', async (t) => {
   const { first, browser } = await startPages(t)
   const denied = await signInAtIssuer(await begin(browser), 'ada')
