@@ -1,3 +1,4 @@
+import { decodeJwt, decodeProtectedHeader, importJWK, type JWTHeaderParameters, SignJWT } from 'jose'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { createOpenIdSignIns } from '../src/access/openid-sign-in.ts'
@@ -100,6 +101,46 @@ t.test('an answer is taken once, in the browser that asked, and from the issuer 
   const { rows } = await look(t, url, 'SELECT s::text AS row FROM sign_ins s')
   const secret = browser.cookies.get('sign-in') ?? ''
   t.ok(rows.length > 0 && !rows.some(({ row }) => row.includes(secret)), 'the database has no secret of it')
+})
+
+t.test('an ID token is believed only as the issuer made it, for this sign-in', async (t) => {
+  const { first, second, browser } = await startPages(t)
+  const attempt = async (claims: object, key = first.key, header: object = {}) => {
+    first.changeTokens(async ({ id_token, ...answer }) => {
+      const protectedHeader = { ...(decodeProtectedHeader(id_token) as JWTHeaderParameters), ...header }
+      const token = new SignJWT({ ...decodeJwt(id_token), ...claims }).setProtectedHeader(protectedHeader)
+      return { ...answer, id_token: await token.sign(await importJWK(key, 'RS256')) }
+    })
+    return come(browser, await signInAtIssuer(await begin(browser), 'ada'))
+  }
+  const now = Math.floor(Date.now() / 1000)
+  for (const claims of [
+    { nonce: 'another' },
+    { nonce: undefined },
+    { aud: 'one' },
+    { aud: ['pages', 'one'], azp: 'one' },
+    { iss: second.url },
+    { exp: now - 60 },
+    { iat: undefined },
+    { sub: undefined },
+    { sub: '' },
+    { sub: 'x'.repeat(256) },
+  ]) {
+    t.match(await attempt(claims), refused, JSON.stringify(claims))
+  }
+  t.match(await attempt({}, { ...second.key, kid: 'first' }), refused, 'signed by somebody else')
+  t.match(await attempt({}, first.key, { kid: 'second' }), refused, 'by no key of the issuer')
+  first.changeTokens(async ({ id_token: _, ...answer }) => answer)
+  t.match(await come(browser, await signInAtIssuer(await begin(browser), 'ada')), refused, 'none at all')
+  first.changeTokens(async ({ id_token, ...answer }) => {
+    const [, claims] = id_token.split('.')
+    return { ...answer, id_token: `${Buffer.from('{"alg":"none"}').toString('base64url')}.${claims}.` }
+  })
+  t.match(await come(browser, await signInAtIssuer(await begin(browser), 'ada')), refused, 'unsigned')
+  first.changeTokens(async (answer) => ({ ...answer, more: 'x'.repeat(70_000) }))
+  t.match(await come(browser, await signInAtIssuer(await begin(browser), 'ada')), { statusCode: 503 }, 'far too long')
+  t.notOk(browser.cookies.has('sid'))
+  t.match(await attempt({}), { statusCode: 303 }, 'control: signed anew as it was')
 })
 
 t.test('who signs in anew leaves the session of before', async (t) => {

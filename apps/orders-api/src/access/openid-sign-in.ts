@@ -3,7 +3,7 @@ import { OrdersError } from '@orders/orders'
 import type { User } from '@orders/schema'
 import * as openid from 'openid-client'
 import { discover, readBounded } from './key-set.ts'
-import { type OpenIdIssuer, userIdOf } from './openid-tokens.ts'
+import { isText, type OpenIdIssuer, userIdOf } from './openid-tokens.ts'
 
 const timeoutSeconds = 2
 const keepMs = 10 * 60_000
@@ -61,7 +61,7 @@ export function createOpenIdSignIn(client: OpenIdClient) {
         idTokenExpected: true,
       })
       const { sub, name, preferred_username } = tokens.claims() as openid.IDToken
-      if (sub.length > 255) throw new SignInError('subject')
+      if (!isText(sub)) throw new SignInError('subject')
       return { id: userIdOf(client.issuer, sub), name: nameOf(name) ?? nameOf(preferred_username) ?? 'A user' }
     } catch (error) {
       throw refusalOf(error)

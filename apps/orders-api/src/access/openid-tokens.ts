@@ -89,5 +89,6 @@ export function readIssuers(text: string): OpenIdIssuer[] {
   return issuers
 }
 
-const isText = (value: unknown): value is string =>
+/** What can name a subject or a token. */
+export const isText = (value: unknown): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= maxText

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import Provider from 'oidc-provider'
@@ -64,10 +64,12 @@ export async function startIssuer(t: Test, { audience = 'orders-api', pages = ''
   })
   const asked = new Map<string, number>()
   let away = false
+  let change: ((answer: TokenAnswer) => Promise<object>) | undefined
   const answer = provider.callback()
   server.on('request', (request, response) => {
     const path = request.url?.split('?')[0] ?? ''
     asked.set(path, (asked.get(path) ?? 0) + 1)
+    if (change && path === '/token') changeOnTheWay(response, change)
     if (away) request.socket.destroy()
     else answer(request, response)
   })
@@ -95,5 +97,23 @@ export async function startIssuer(t: Test, { audience = 'orders-api', pages = ''
     goAway: (it: boolean) => {
       away = it
     },
+    /** Lets the answers of the token endpoint be others than the provider makes. */
+    changeTokens: (it: typeof change) => {
+      change = it
+    },
   }
+}
+
+type TokenAnswer = { id_token: string; access_token: string }
+
+function changeOnTheWay(response: ServerResponse, change: (answer: TokenAnswer) => Promise<object>): void {
+  const end = response.end.bind(response)
+  response.end = ((body: string) => {
+    void change(JSON.parse(body)).then((changed) => {
+      const text = JSON.stringify(changed)
+      response.setHeader('content-length', Buffer.byteLength(text))
+      end(text)
+    })
+    return response
+  }) as typeof response.end
 }
