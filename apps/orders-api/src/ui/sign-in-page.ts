@@ -24,6 +24,8 @@ const bodyLimit = 8192
 /** Signs users in, as new guests or by their issuer. A refusal shows the page again, and what to do. */
 export async function signInPage(app: FastifyInstance, { clients, publicUrl, isOpen }: SignInOptions) {
   const { people } = app
+  /** What a failed answer of an issuer would have led to. */
+  const returns = new WeakMap<FastifyRequest, string>()
 
   function show(reply: FastifyReply, shown: { returnTo: string; notice?: string | undefined; message?: string }) {
     const issuers = [...clients.values()].map(({ issuer, name }) => ({ issuer, name }))
@@ -37,8 +39,8 @@ export async function signInPage(app: FastifyInstance, { clients, publicUrl, isO
     app.audit(request, 'sign-in.failed', { reason })
     if (code !== 'SIGN_IN_FAILED' && code !== 'ISSUER_UNAVAILABLE') return reply.problemPage({ code, message })
     setRetryAfter(reply, code)
-    const { returnTo = readValues(request.body, ['return_to']).return_to } = error as { returnTo?: string }
-    return show(reply.code(errorCatalogue[code].status), { returnTo: localPath(returnTo), message })
+    const returnTo = localPath(returns.get(request) ?? readValues(request.body, ['return_to']).return_to)
+    return show(reply.code(errorCatalogue[code].status), { returnTo, message })
   }
 
   async function enter(request: FastifyRequest, reply: FastifyReply, userId: string, issuer: string | null) {
@@ -79,13 +81,12 @@ export async function signInPage(app: FastifyInstance, { clients, publicUrl, isO
     if (!secret || !isAnswerTo(secret, state)) throw new SignInError('state')
     reply.clearCookie(cookieName(request, cookie), cookieOptions(request))
     const begun = await people.takeSignIn(secret)
+    if (begun) returns.set(request, begun.returnTo)
     const client = begun && clients.get(begun.issuer)
     if (!client) throw new SignInError('ended')
     const url = new URL('/sign-in/callback', originOf(request, publicUrl))
     url.search = request.url.slice(request.url.indexOf('?'))
-    const user = await client.complete(secret, url).catch((error) => {
-      throw Object.assign(error, { returnTo: begun.returnTo })
-    })
+    const user = await client.complete(secret, url)
     await people.signUpUser(user)
     await enter(request, reply, user.id, client.issuer)
     return reply.redirect(localPath(begun.returnTo), 303)
