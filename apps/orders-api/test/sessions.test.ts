@@ -118,6 +118,20 @@ t.test('the cookie is out of reach, for scripts and for other hosts', async (t) 
   )
 })
 
+t.test('guests of the pages are counted as those of the API are', async (t) => {
+  const browser = await openBrowser(t, { ...required, RATE_LIMITS: 'guests=2' })
+  const answers = []
+  for (let i = 0; i < 3; i++) {
+    answers.push(await signIn(browser))
+    browser.cookies.clear()
+  }
+  t.strictSame(
+    answers.map(({ statusCode }) => statusCode),
+    [303, 303, 429],
+  )
+  t.match(answers[2], { headers: { 'content-type': /^text\/html/, 'retry-after': /^\d+$/ } })
+})
+
 t.test('every sign-in has a new id, and none is brought along', async (t) => {
   const browser = await openBrowser(t, required)
   const admin = await connect(t, browser.url)

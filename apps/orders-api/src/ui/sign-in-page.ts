@@ -55,7 +55,7 @@ export async function signInPage(app: FastifyInstance, { clients, publicUrl, isO
 
   const form = { bodyLimit, schema: may.anyone, errorHandler: showFailed }
 
-  app.post('/sign-in/guest', form, async (request, reply) => {
+  app.post('/sign-in/guest', { ...form, config: { rateLimit: 'guests' } }, async (request, reply) => {
     if (!app.guestTokens) throw new OrdersError('NOT_FOUND', 'Guests are not taken here.')
     const { return_to } = readValues(request.body, ['return_to'])
     const { user } = await people.signUpGuest()

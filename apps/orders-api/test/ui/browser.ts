@@ -24,7 +24,7 @@ export const sameOrigin = { 'sec-fetch-site': 'same-origin' }
 /** The service on a database of its own, and a browser without scripts: it keeps cookies and sends forms. */
 export async function openBrowser(t: Test, { url, ...settings }: { url?: string; [setting: string]: string } = {}) {
   url ??= (await createScratchDatabase(t)).url
-  const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', ...settings })
+  const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', RATE_LIMITS: 'off', ...settings })
   const server = Fastify(serverOptions(config))
   await app(server, config)
   t.teardown(() => server.close())
