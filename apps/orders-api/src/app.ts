@@ -1,6 +1,7 @@
 import type { Orders, People } from '@orders/orders'
 import * as schemas from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
+import { createOpenIdSignIns } from './access/openid-sign-in.ts'
 import { exportRoutes } from './api/export.ts'
 import { importRoutes } from './api/import.ts'
 import { meRoutes } from './api/me.ts'
@@ -101,6 +102,11 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     })
     await aliases.register(api)
   })
-  await server.register(pages, { defaultCurrency: config.DEFAULT_CURRENCY })
+  await server.register(pages, {
+    defaultCurrency: config.DEFAULT_CURRENCY,
+    clients: createOpenIdSignIns(server.openIdIssuers, config),
+    publicUrl: config.PUBLIC_URL,
+    isOpen: config.AUTH_MODE === 'open',
+  })
   await server.register(cspReports)
 }

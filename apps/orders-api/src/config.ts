@@ -34,8 +34,16 @@ export const Settings = Type.Object({
     }),
   ),
   OPENID_ISSUERS: Type.Optional(
+    Secret({
+      description:
+        'JSON list of OpenID issuers whose tokens are taken (issuer, audience, algorithms, max_age) and, with a client_id, where users sign in (client_secret, scope, name).',
+    }),
+  ),
+  PUBLIC_URL: Type.Optional(
     Type.String({
-      description: 'JSON list of OpenID issuers whose tokens are taken: issuer, audience, algorithms, max_age.',
+      pattern: '^https?://[^\\s/?#@]+$',
+      examples: ['https://orders.example.com'],
+      description: 'Address that browsers know the pages by, to which an issuer sends them back from a sign-in.',
     }),
   ),
   DEFAULT_CURRENCY: Choice(currencyCodes, { default: 'EUR', description: 'ISO 4217 code of orders that name none.' }),

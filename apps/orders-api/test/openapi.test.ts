@@ -76,7 +76,7 @@ t.test('every route is described once, or is an alias, a page or the description
   await app(server, offline, { orders: { idle: async () => {} } as never, people: {} as never })
   await server.ready()
   await server.close()
-  const hidden = /^\w+ \/($|ready$|orders|docs|openapi\.json$|ui\/|errors|assets\/|favicon|errors)/
+  const hidden = /^\w+ \/($|ready$|orders|docs|openapi\.json$|ui\/|sign-(in|out)|errors|assets\/|favicon|errors)/
   const described = routes.filter((route) => !hidden.test(route)).map((route) => route.replace(/:(\w+)/g, '{$1}'))
   t.same(described.sort(), operations.map(({ name }) => name).sort())
   const aliases = routes.filter((route) => /^\w+ \/orders/.test(route)).map((route) => route.replace(' ', ' /api/v1'))

@@ -63,7 +63,15 @@ t.test('over https the cookie cannot be set by anyone else', async (t) => {
 
 t.test('pages have the headers of a page, and the API keeps its own', async (t) => {
   const { get, server } = await openBrowser(t)
-  for (const url of ['/', '/ui/place-order', '/errors', '/ui/orders/none', '/nowhere']) {
+  for (const url of [
+    '/',
+    '/ui/place-order',
+    '/sign-in',
+    '/sign-in/callback',
+    '/errors',
+    '/ui/orders/none',
+    '/nowhere',
+  ]) {
     const { headers, page } = await get(url)
     t.match(headers['content-type'], 'text/html; charset=utf-8')
     const csp = String(headers['content-security-policy'])

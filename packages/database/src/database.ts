@@ -70,6 +70,11 @@ const setUser = (userId: string) => ({
   text: "SELECT set_config('app.user_id', $1, true)",
   values: [userId],
 })
+const setHeld = (digest: Buffer) => ({
+  name: 'set_held',
+  text: "SELECT set_config('app.held_digest', $1, true)",
+  values: [digest.toString('hex')],
+})
 const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
   name: 'set_tenant_and_patience',
   text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
@@ -149,6 +154,16 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     return burst(beginReading, setUser(userId), statement)
   }
 
+  /** A statement on what belongs to whoever holds a secret, such as a session: the rows of the secret's SHA-256. */
+  function runAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
+    return burst(begin, setHeld(digest), statement)
+  }
+
+  /** The same for a read. */
+  function readAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
+    return burst(beginReading, setHeld(digest), statement)
+  }
+
   async function burst<Row extends object>(
     opening: string,
     setting: Statement,
@@ -192,6 +207,8 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     runInTenant,
     readInTenant,
     readAsUser,
+    runAsHolder,
+    readAsHolder,
     runGlobal,
     /** Connections in use, idle, and requests that wait for one. */
     poolState: () => ({

@@ -75,12 +75,24 @@ export interface MembershipsTable {
   updated_at: Time
 }
 
+export interface SessionsTable {
+  digest: Buffer
+  user_id: string
+  chosen_org_id: string | null
+  issuer: string | null
+  created_at: Time
+  expires_at: Time
+  ends_at: Time
+}
+
 export interface Tables {
   organisations: OrganisationsTable
   projects: ProjectsTable
   users: UsersTable
   memberships: MembershipsTable
   revoked_tokens: { user_id: string; jti: string; expires_at: Time }
+  sessions: SessionsTable
+  sign_ins: { digest: Buffer; issuer: string; return_to: string; expires_at: Time }
   orders: OrdersTable
   order_events: OrderEventsTable
   outbox: OutboxTable

@@ -22,6 +22,8 @@ const workerTables =
 
 const user = `( SELECT (NULLIF(current_setting(''app.user_id''::text, true), ''''::text))::uuid AS "nullif")`
 
+const held = `( SELECT decode(NULLIF(current_setting(''app.held_digest''::text, true), ''''::text), ''hex''::text) AS decode)`
+
 /** What a user may read in whatever organisation, and nothing else: the own memberships, and their organisations. */
 const ownPolicies = `
   SELECT 'memberships' AS own_table, '(user_id = ${user})' AS own_reads
@@ -49,6 +51,12 @@ const rules: Record<string, string> = {
       AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (
         SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polcmd = '*'
           AND pg_get_expr(polqual, polrelid) LIKE '%= ${user})' AND pg_get_expr(polwithcheck, polrelid) LIKE '%= ${user})'))`,
+  'what belongs to who holds a secret is bound to it': `
+    SELECT relname AS name FROM pg_class WHERE oid IN (to_regclass('sessions'), to_regclass('sign_ins'))
+      AND NOT (relrowsecurity AND relforcerowsecurity AND (
+        SELECT array_agg(polcmd::text || ' ' || pg_get_expr(polqual, polrelid) || ' ' || pg_get_expr(polwithcheck, polrelid)
+          ORDER BY polname) FROM pg_policy WHERE polrelid = pg_class.oid
+        ) IS NOT DISTINCT FROM ARRAY['* (expires_at < now()) false', '* (digest = ${held}) (digest = ${held})'])`,
   'unique keys lead with the tenant': `
     SELECT i.indexrelid::regclass::text AS name FROM (${tenantTables}) JOIN pg_index i ON i.indrelid = tenant
     LEFT JOIN pg_attribute a ON a.attrelid = tenant AND a.attnum = i.indkey[0]

@@ -51,6 +51,18 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     'ALTER TABLE users NO FORCE ROW LEVEL SECURITY',
     ['what belongs to users is bound to its user: users'],
   ],
+  'sessions that everybody may read': [
+    'CREATE POLICY seen ON sessions FOR SELECT USING (true)',
+    ['what belongs to who holds a secret is bound to it: sessions'],
+  ],
+  'sessions that are found by another one’s secret': [
+    'ALTER POLICY held ON sessions USING (length(digest) = 32)',
+    ['what belongs to who holds a secret is bound to it: sessions'],
+  ],
+  'sign-ins without FORCE': [
+    'ALTER TABLE sign_ins NO FORCE ROW LEVEL SECURITY',
+    ['what belongs to who holds a secret is bound to it: sign_ins'],
+  ],
   'memberships that everybody may read': [
     'ALTER POLICY own ON memberships USING (true)',
     ['every policy compares the tenant, for reading and for writing: memberships own'],

@@ -29,6 +29,11 @@ export const errorCatalogue = {
     title: 'The Idempotency-Key header is malformed',
     help: 'Send 16 to 255 characters of A-Z a-z 0-9 _ and -, for example a UUID.',
   },
+  SIGN_IN_FAILED: {
+    status: 400,
+    title: 'The sign-in was not completed',
+    help: 'Start it again from /sign-in in the same browser, and finish it within ten minutes.',
+  },
   BAD_REQUEST: {
     status: 400,
     title: 'The request could not be read',

@@ -52,7 +52,7 @@ export function createCallers(
     const seen = changes
     const identity = await readToken(token)
     // What is no id names nothing; it takes the same way as an id of nothing.
-    const asked = orgId === undefined || uuid.test(orgId) ? orgId : nowhere
+    const asked = orgId === undefined ? identity.orgId : uuid.test(orgId) ? orgId : nowhere
     const access = await accessOf(identity, asked)
     if (access === 'revoked' || access === 'unknown') throw notTaken('it was revoked, or its user is gone')
     if (access === 'elsewhere') throw new OrgNotFound(orgId, identity.userId)

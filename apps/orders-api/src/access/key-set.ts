@@ -6,7 +6,14 @@ const maxBytes = 65_536
 const keepMs = 10 * 60_000
 const cooldownMs = 30_000
 
-type Metadata = { issuer: string; jwks_uri: string; authorization_endpoint?: string; token_endpoint?: string }
+type Metadata = {
+  issuer: string
+  jwks_uri: string
+  authorization_endpoint?: string
+  token_endpoint?: string
+  end_session_endpoint?: string
+  token_endpoint_auth_methods_supported?: string[]
+}
 
 /**
  * The keys of an OpenID issuer, found by discovery. They are fetched anew after ten minutes, and for a key id that is
@@ -59,13 +66,18 @@ export async function discover(issuer: string): Promise<Metadata> {
 
 async function fetchJson(url: string): Promise<unknown> {
   const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(timeoutMs) })
-  if (!response.ok || !response.body) throw new Error(`${url} answered ${response.status}`)
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`)
+  return JSON.parse((await readBounded(response)).toString())
+}
+
+/** The body of an answer, which may be of any length. Throws if it is longer than 64 KiB. */
+export async function readBounded(response: Response): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body) {
+  for await (const chunk of response.body ?? []) {
     size += chunk.length
-    if (size > maxBytes) throw new Error(`${url} answered more than ${maxBytes} bytes`)
+    if (size > maxBytes) throw new Error(`${response.url} answered more than ${maxBytes} bytes`)
     chunks.push(chunk)
   }
-  return JSON.parse(Buffer.concat(chunks).toString())
+  return Buffer.concat(chunks)
 }

@@ -6,7 +6,7 @@ import { v5 as uuidv5 } from 'uuid'
 import { createKeySet } from './key-set.ts'
 import { notTaken, type Verifier } from './token.ts'
 
-/** An OpenID issuer whose access tokens are taken. */
+/** An OpenID issuer whose access tokens are taken, and where users may sign in. */
 export const OpenIdIssuer = Type.Object(
   {
     issuer: Type.String({ pattern: '^https?://[^\\s?#]+$', maxLength: 500 }),
@@ -17,6 +17,13 @@ export const OpenIdIssuer = Type.Object(
     }),
     /** Seconds since a token was issued. */
     max_age: Type.Integer({ minimum: 60, maximum: 86_400, default: 900 }),
+    /** What the button of the sign-in page says; the issuer's host without it. */
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+    /** As which client the pages sign users in there; they do not without it. */
+    client_id: Type.Optional(Type.String({ minLength: 1, maxLength: 500 })),
+    client_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 1000 })),
+    /** What to ask for at a sign-in. */
+    scope: Type.String({ pattern: '^openid( [!#-\\[\\]-~]+)*$', maxLength: 500, default: 'openid profile' }),
   },
   { additionalProperties: false },
 )
@@ -82,5 +89,6 @@ export function readIssuers(text: string): OpenIdIssuer[] {
   return issuers
 }
 
-const isText = (value: unknown): value is string =>
+/** What can name a subject or a token. */
+export const isText = (value: unknown): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= maxText

@@ -10,6 +10,8 @@ export type Identity = {
   expiresAt: number
   /** Of a user that may not be known here yet. */
   name?: string
+  /** Organisation to act in, unless the request names one; the user's home without it. */
+  orgId?: string
 }
 
 /** Takes the tokens of one issuer. Rejects whatever it does not take. */

@@ -11,20 +11,25 @@ import type {
 import fp from 'fastify-plugin'
 import { type Caller, createCallers, OrgNotFound, openCaller } from '../access/callers.ts'
 import { createGuestTokens, type GuestTokens } from '../access/guest-tokens.ts'
-import { createOpenIdVerifier, readIssuers } from '../access/openid-tokens.ts'
+import { createOpenIdVerifier, type OpenIdIssuer, readIssuers } from '../access/openid-tokens.ts'
 import type { AccessRule } from '../access/rules.ts'
-import { createTokenReader, notTaken, type Verifier } from '../access/token.ts'
+import { createTokenReader, type Identity, notTaken, type Verifier } from '../access/token.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     people: People
     /** null: guests are not taken. */
     guestTokens: GuestTokens | null
-    /** Looks a user up anew whose memberships just changed: this process does not wait for the news of it. */
-    forgetCaller: (userId: string) => void
+    openIdIssuers: OpenIdIssuer[]
+    /** Who has this session. Throws UNAUTHENTICATED if it has ended. */
+    callerOf(sid: string): Caller | Promise<Caller>
+    /** Looks the user up anew, whose rights or session have changed. */
+    forgetCaller(userId: string): void
   }
   interface FastifyRequest {
     caller: Caller
+    /** The session of the browser, where sessions are taken. */
+    sid: string | null
     /** Organisation that the request acts in. */
     orgId: string
     /** Who acts; keys of two callers never meet. */
@@ -53,16 +58,24 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   app.decorate('guestTokens', guests)
   app.decorateRequest('caller')
   app.decorateRequest('recheck')
+  app.decorateRequest('sid', null)
   app.decorateRequest('orgId', openCaller.orgId)
   app.decorateRequest('principal', openCaller.principal)
 
   const verifiers: Verifier[] = guests ? [guests.verifier] : []
   const onFailure = (error: Error) => app.log.warn({ err: error }, 'the keys of an issuer could not be fetched')
-  for (const issuer of readIssuers(openIdIssuers ?? '[]')) verifiers.push(createOpenIdVerifier(issuer, onFailure))
+  app.decorate('openIdIssuers', readIssuers(openIdIssuers ?? '[]'))
+  for (const issuer of app.openIdIssuers) verifiers.push(createOpenIdVerifier(issuer, onFailure))
   const callers = createCallers(createTokenReader(verifiers), app.people)
-  app.decorate('forgetCaller', (userId) => callers.forget(userId))
+  const sessions = createCallers(createSessionReader(app.people), app.people)
+  const forget = (userId?: string) => {
+    callers.forget(userId)
+    sessions.forget(userId)
+  }
+  app.decorate('callerOf', (sid: string) => sessions.recall(sid, undefined) ?? sessions.find(sid, undefined))
+  app.decorate('forgetCaller', forget)
   if (!people) {
-    const news = listen(databaseUrl, 'access', callers.forget, () => callers.forget())
+    const news = listen(databaseUrl, 'access', forget, () => forget())
     app.addHook('onClose', () => news.close())
   }
 
@@ -70,6 +83,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   function identify(request: FastifyRequest, orgId: string | undefined): Caller | Promise<Caller> {
     const { authorization } = request.headers
     if (authorization === undefined) {
+      if (request.sid !== null) return app.callerOf(request.sid)
       if (mode === 'required') throw new OrdersError('UNAUTHENTICATED', 'The request has no token.')
       if (orgId !== undefined && orgId !== openCaller.orgId) throw new OrgNotFound(orgId)
       return openCaller
@@ -84,7 +98,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
 
   function guard(rule: AccessRule, { orgParam, rechecks }: FastifyContextConfig): onRequestHookHandler {
     const admit = (request: FastifyRequest, caller: Caller) => {
-      request.caller = caller
+      request.caller = caller // also of who is refused
       request.orgId = caller.orgId
       request.principal = caller.principal
       assertMay(rule, caller)
@@ -133,6 +147,16 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
 }
 
 export default fp(access, { name: 'access', dependencies: ['audit', 'database', 'rate-limits'] })
+
+/** A session is for the pages, which need no more than this. */
+const createSessionReader = (people: People) =>
+  async function readSession(sid: string): Promise<Identity> {
+    const session = await people.readSession(sid)
+    if (!session) throw new OrdersError('UNAUTHENTICATED', 'The session has ended: sign in again.')
+    const { userId, orgId, remainingMs } = session
+    const scopes = ['orders:read', 'orders:write'] as const
+    return { userId, jti: 'session', scopes, expiresAt: Date.now() + remainingMs, ...(orgId && { orgId }) }
+  }
 
 const whatOf = ({ method, routeOptions }: FastifyRequest) => ({ method, route: routeOptions.url ?? '' })
 

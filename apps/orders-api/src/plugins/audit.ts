@@ -4,6 +4,9 @@ import fp from 'fastify-plugin'
 /** What is written down of who did what: sign-ins, refusals, and changes of organisations and their members. */
 export type AuditEvent =
   | 'guest.signed-in'
+  | 'user.signed-in'
+  | 'user.signed-out'
+  | 'sign-in.failed'
   | 'request.refused'
   | 'org.made'
   | 'org.changed'

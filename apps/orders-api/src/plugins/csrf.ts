@@ -3,6 +3,7 @@ import cookie from '@fastify/cookie'
 import { OrdersError } from '@orders/orders'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { cookieName, cookieOptions, readCookie } from '../access/cookies.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -11,10 +12,8 @@ declare module 'fastify' {
   }
 }
 
-const secretPattern = /^[A-Za-z0-9_-]{22}$/ // 128 bits
+const name = 'orders-form'
 const isSafe = ({ method }: FastifyRequest) => method === 'GET' || method === 'HEAD'
-// A laptop serves plain http, where browsers refuse the __Host- prefix.
-const cookieName = ({ protocol }: FastifyRequest) => (protocol === 'https' ? '__Host-orders-form' : 'orders-form')
 
 /**
  * Takes forms only from the service's own pages: the browser must say so, and the form must carry a token made with
@@ -26,16 +25,14 @@ async function csrf(app: FastifyInstance) {
 
   app.decorateReply('csrfToken', function csrfToken() {
     const { request } = this
-    let secret = secretOf(request)
+    let secret = readCookie(request, name)
     if (!secret) {
       secret = randomBytes(16).toString('base64url')
-      // Lax: a Strict cookie is not sent when a link elsewhere leads here, and would be replaced under open forms.
-      const options = { path: '/', httpOnly: true, sameSite: 'lax', secure: request.protocol === 'https' } as const
-      this.setCookie(cookieName(request), secret, options)
-      request.cookies[cookieName(request)] = secret
+      this.setCookie(cookieName(request, name), secret, cookieOptions(request))
+      request.cookies[cookieName(request, name)] = secret
     }
     const salt = randomBytes(8).toString('base64url') // no two pages show the same bytes, whatever compresses them
-    return `${salt}.${sign(secret, salt)}`
+    return `${salt}.${sign(secret, salt, request)}`
   })
 
   app.addHook('onRequest', (request, _reply, done) => {
@@ -62,19 +59,18 @@ function isSameSite({ headers, protocol, host }: FastifyRequest): boolean {
   return own !== undefined && URL.parse(headers.origin ?? '')?.host === own
 }
 
-function secretOf(request: FastifyRequest): string | undefined {
-  const secret = request.cookies[cookieName(request)]
-  return secret && secretPattern.test(secret) ? secret : undefined
-}
-
 function hasToken(request: FastifyRequest): boolean {
-  const secret = secretOf(request)
+  const secret = readCookie(request, name)
   const token = (request.body as Record<string, unknown> | undefined)?._csrf
   if (!secret || typeof token !== 'string') return false
   const [salt = '', given = ''] = token.split('.')
-  const wanted = Buffer.from(sign(secret, salt))
+  const wanted = Buffer.from(sign(secret, salt, request))
   const found = Buffer.from(given)
   return found.length === wanted.length && timingSafeEqual(found, wanted)
 }
 
-const sign = (secret: string, salt: string) => createHmac('sha256', secret).update(salt).digest('base64url')
+/** A form is of one user in one organisation: it is not sent as another one, or into another one, from an older tab. */
+function sign(secret: string, salt: string, { caller }: FastifyRequest): string {
+  const actor = caller?.user ? ` ${caller.principal} ${caller.orgId}` : ''
+  return createHmac('sha256', secret).update(`${salt}${actor}`).digest('base64url')
+}

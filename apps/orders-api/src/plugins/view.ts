@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Refusal } from '../errors.ts'
 import { assetRoutes, readAssets } from '../ui/assets.ts'
+import { nobody, signInUrl, type Visitor } from '../ui/visitor.ts'
 import { setRetryAfter } from './problems.ts'
 
 declare module 'fastify' {
@@ -14,6 +15,8 @@ declare module 'fastify' {
     page(template: string, data: { title: string } & Record<string, unknown>): FastifyReply
     /** Answers a refusal as a page, for those who came with a browser. */
     problemPage(refusal: Refusal): FastifyReply
+    /** Who looks at the page; the pages know. */
+    visitor(): Visitor
   }
 }
 
@@ -57,9 +60,12 @@ async function pages(app: FastifyInstance) {
   await app.register(assetRoutes, { assets })
 
   app.decorateReply('page', function page(template, data) {
-    return this.headers(headers).view(template, data)
+    return this.headers(headers).view(template, { ...data, visitor: 'visitor' in this ? this.visitor() : nobody })
   })
   app.decorateReply('problemPage', function problemPage({ code, message }) {
+    if (code === 'UNAUTHENTICATED' && this.request.headers.authorization === undefined) {
+      return this.removeHeader('www-authenticate').redirect(signInUrl(this.request), 303)
+    }
     const { status, title, help } = errorCatalogue[code]
     setRetryAfter(this, code)
     return this.code(status).page('problem', { title, status, code, message, help, requestId: this.request.id })

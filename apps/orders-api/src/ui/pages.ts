@@ -2,16 +2,26 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance } from 'fastify'
 import csrf from '../plugins/csrf.ts'
 import { toldOf } from '../plugins/problems.ts'
+import sessions from '../plugins/sessions.ts'
 import { errorPages } from './error-pages.ts'
 import { orderPage } from './order-page.ts'
 import { ordersPage } from './orders-page.ts'
 import { placeOrderPage } from './place-order-page.ts'
+import { sessionForms } from './session-forms.ts'
+import { type SignInOptions, signInPage } from './sign-in-page.ts'
+import { visitorOf } from './visitor.ts'
+
+type Options = SignInOptions & { defaultCurrency: string }
 
 /** The pages: forms instead of JSON, and every refusal a page. */
-export async function pages(app: FastifyInstance, { defaultCurrency }: { defaultCurrency: string }) {
+export async function pages(app: FastifyInstance, { defaultCurrency, ...signIn }: Options) {
   app.removeAllContentTypeParsers()
   await app.register(formbody)
   await app.register(csrf)
+  await app.register(sessions)
+  app.decorateReply('visitor', function visitor() {
+    return visitorOf(this, app.guestTokens !== null || signIn.clients.size > 0)
+  })
   app.addHook('onRoute', (route) => {
     route.schema = { ...route.schema, hide: true }
   })
@@ -20,5 +30,7 @@ export async function pages(app: FastifyInstance, { defaultCurrency }: { default
   await app.register(ordersPage, { defaultCurrency })
   await app.register(placeOrderPage, { defaultCurrency })
   await app.register(orderPage)
+  await app.register(signInPage, signIn)
+  await app.register(sessionForms, signIn)
   await app.register(errorPages)
 }

@@ -22,9 +22,9 @@ interface Document extends Element {
 export const sameOrigin = { 'sec-fetch-site': 'same-origin' }
 
 /** The service on a database of its own, and a browser without scripts: it keeps cookies and sends forms. */
-export async function openBrowser(t: Test, { url, ...settings }: { url?: string; TRUSTED_PROXIES?: string } = {}) {
+export async function openBrowser(t: Test, { url, ...settings }: { url?: string; [setting: string]: string } = {}) {
   url ??= (await createScratchDatabase(t)).url
-  const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', ...settings })
+  const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', RATE_LIMITS: 'off', ...settings })
   const server = Fastify(serverOptions(config))
   await app(server, config)
   t.teardown(() => server.close())
@@ -34,7 +34,10 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
     const cookie = [...cookies].map(([key, value]) => `${key}=${value}`).join('; ')
     const headers = { accept: 'text/html', ...(cookie && { cookie }), ...options.headers }
     const response = await server.inject({ ...options, headers })
-    for (const { name, value } of response.cookies) cookies.set(name, value)
+    for (const { name, value, maxAge } of response.cookies) {
+      if (maxAge === 0) cookies.delete(name)
+      else cookies.set(name, value)
+    }
     return { ...response, response, page: readPage(response.body) }
   }
 
@@ -60,7 +63,7 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
       : get(`${action}?${new URLSearchParams(fields)}`)
   }
 
-  return { server, cookies, get, post, submit }
+  return { server, url, cookies, get, post, submit }
 }
 
 export type Page = ReturnType<typeof readPage>

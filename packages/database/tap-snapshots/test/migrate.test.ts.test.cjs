@@ -266,6 +266,57 @@ WHERE project_id IS NOT NULL;
 
 `
 
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0004-sessions 1`] = `
+CREATE TABLE sessions (
+  digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
+  user_id uuid NOT NULL REFERENCES users,
+  chosen_org_id uuid,
+  issuer text COLLATE "C",
+  created_at timestamptz NOT NULL DEFAULT now(),
+  expires_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  CONSTRAINT sessions_choice_fkey FOREIGN KEY (chosen_org_id, user_id)
+    REFERENCES memberships (org_id, user_id) ON DELETE SET NULL (chosen_org_id)
+);
+
+CREATE INDEX sessions_of_user ON sessions (user_id);
+
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+CREATE TABLE sign_ins (
+  digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
+  issuer text COLLATE "C" NOT NULL,
+  return_to text NOT NULL CHECK (return_to ~ '^/'),
+  expires_at timestamptz NOT NULL
+);
+
+CREATE INDEX sign_ins_by_expiry ON sign_ins (expires_at);
+
+ALTER TABLE "sessions" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "sessions" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY held ON "sessions" USING (digest = (SELECT decode(nullif(current_setting('app.held_digest', true), ''), 'hex'))) WITH CHECK (digest = (SELECT decode(nullif(current_setting('app.held_digest', true), ''), 'hex')));
+
+CREATE POLICY ended ON "sessions" USING (expires_at < now()) WITH CHECK (false);
+
+ALTER TABLE "sign_ins" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "sign_ins" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY held ON "sign_ins" USING (digest = (SELECT decode(nullif(current_setting('app.held_digest', true), ''), 'hex'))) WITH CHECK (digest = (SELECT decode(nullif(current_setting('app.held_digest', true), ''), 'hex')));
+
+CREATE POLICY ended ON "sign_ins" USING (expires_at < now()) WITH CHECK (false);
+
+CREATE TRIGGER announce_access AFTER DELETE OR UPDATE OF chosen_org_id ON sessions
+FOR EACH ROW EXECUTE FUNCTION announce_access();
+
+GRANT SELECT, INSERT, DELETE, UPDATE (chosen_org_id, expires_at) ON sessions TO orders_app;
+
+GRANT SELECT, INSERT, DELETE, UPDATE (expires_at) ON sign_ins TO orders_app;
+
+`
+
 exports[`test/migrate.test.ts > TAP > a released migration never changes > 0005-events 1`] = `
 DO $$ BEGIN
   CREATE ROLE orders_worker NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
