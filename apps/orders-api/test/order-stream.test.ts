@@ -38,7 +38,8 @@ function listenTo({ port }: Service, headers: http.OutgoingHttpHeaders = {}) {
         text = parts.pop() ?? ''
         for (const part of parts) {
           const fields = Object.fromEntries(part.split('\n').map((line) => line.split(/: ?(.*)/s).slice(0, 2)))
-          if (fields.data) got.push({ id: fields.id, event: fields.event, data: JSON.parse(fields.data) })
+          if (fields.data && fields.event !== 'begin')
+            got.push({ id: fields.id, event: fields.event, data: JSON.parse(fields.data) })
         }
       })
       answer.on('close', ended.resolve)

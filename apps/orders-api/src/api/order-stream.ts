@@ -1,12 +1,14 @@
+import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { OrdersError } from '@orders/orders'
 import { Type } from '@sinclair/typebox'
+import type { FastifyReply } from 'fastify'
 import { may } from '../access/rules.ts'
 import { callerRefusals } from './refusals.ts'
 
 const description = `Server-Sent Events of the organisation's orders, from now on, or from after \`Last-Event-ID\`: the id of \
 an event is its position in the organisation, without a gap. \`event\` is its type and \`data\` what \`GET \
-/orders/{id}/events\` tells of it. A comment comes every 10 seconds. Before the server closes a stream by itself it sends \
+/orders/{id}/events\` tells of it. The first event is \`begin\`, with the position to begin after. A comment comes every 10 seconds. Before the server closes a stream by itself it sends \
 the event \`end\` with a \`reason\`: it is going down, you read too slowly, or may no longer listen.`
 
 /** Tells events of orders as they happen. */
@@ -32,13 +34,17 @@ export const orderStreamRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const stream = await app.orderStream.open(request, positionOf(request.headers['last-event-id']))
-      reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
-      return reply.send(stream as never)
+      return sendStream(reply as FastifyReply, stream)
     },
   )
 }
 
-function positionOf(id: string | undefined): number | undefined {
+/** Answers with a stream of events, which no proxy is to hold back. */
+export const sendStream = (reply: FastifyReply, stream: Readable) =>
+  reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' }).send(stream)
+
+/** The position that an id of an event names. Throws VALIDATION_FAILED. */
+export function positionOf(id: string | undefined): number | undefined {
   if (id === undefined || id === '') return undefined
   if (/^\d{1,15}$/.test(id)) return Number(id)
   const message = 'must be the id of an event of this stream'

@@ -63,7 +63,7 @@ function createOrderStream({ orders, log, meters }: FastifyInstance, patienceMs:
     const reader: Reader = { request, out: new PassThrough(), position: after ?? feed.position }
     all.add(reader)
     reader.out.once('close', () => leave(reader, feed))
-    reader.out.write(`retry: 2000\nid: ${reader.position}\n\n`)
+    reader.out.write(`retry: 2000\nid: ${reader.position}\nevent: begin\ndata: {"position":${reader.position}}\n\n`)
     follow(reader, feed)
     return reader.out
   }

@@ -23,6 +23,7 @@ const sheets = [
 ]
 const files = [
   { name: 'site.css', type: 'text/css; charset=utf-8', parts: sheets.map((sheet) => `site/${sheet}.css`) },
+  { name: 'live.js', type: 'text/javascript; charset=utf-8', parts: ['live.js'] },
   { name: 'icon.svg', type: 'image/svg+xml', parts: ['icon.svg'] },
 ]
 

@@ -4,6 +4,7 @@ import csrf from '../plugins/csrf.ts'
 import { toldOf } from '../plugins/problems.ts'
 import sessions from '../plugins/sessions.ts'
 import { errorPages } from './error-pages.ts'
+import { live } from './live.ts'
 import { orderPage } from './order-page.ts'
 import { ordersPage } from './orders-page.ts'
 import { placeOrderPage } from './place-order-page.ts'
@@ -30,6 +31,7 @@ export async function pages(app: FastifyInstance, { defaultCurrency, ...signIn }
   await app.register(ordersPage, { defaultCurrency })
   await app.register(placeOrderPage, { defaultCurrency })
   await app.register(orderPage)
+  await app.register(live)
   await app.register(signInPage, signIn)
   await app.register(sessionForms, signIn)
   await app.register(errorPages)
