@@ -1,5 +1,6 @@
 import { Resolver } from 'node:dns/promises'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** Answers every address of a host name, none if it has none. */
 export type Lookup = (hostname: string) => Promise<string[]>
@@ -13,6 +14,7 @@ export type EgressOptions = {
 export type Destination = { url: URL; addresses: { address: string; family: 4 | 6 }[] }
 
 const longestUrl = 2048
+const lookupMs = 4000
 
 /** A name that DNS can hold, of two labels or more, in ASCII; the last one starts with a letter. */
 const dnsName = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/
@@ -114,11 +116,15 @@ export async function checkUrl(
   return { url, addresses: addresses.map((address) => ({ address, family: isIP(address) === 4 ? 4 : 6 })) }
 }
 
-/** A lookup by DNS alone. Gives up after 4 s; what one family of addresses answers counts if the other fails. */
+/** A lookup by DNS alone, which takes 4 s at most. If one family of addresses fails, the other counts. */
 export function createLookup(resolver = new Resolver({ timeout: 1000, tries: 2 })): Lookup {
+  const none = (): string[] => []
   return async (hostname) => {
-    const answers = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)])
-    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    const families = [resolver.resolve4(hostname), resolver.resolve6(hostname)].map((it) => it.catch(none))
+    // The resolver waits for each of the machine's name servers in turn.
+    const late = delay(lookupMs, [], { ref: false })
+    const answers = await Promise.all(families.map((it) => Promise.race([it, late])))
+    return answers.flat()
   }
 }
 

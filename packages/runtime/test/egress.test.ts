@@ -162,12 +162,13 @@ t.test('all addresses of a name count, and those it had are the ones to connect 
 })
 
 t.test('name servers that do not answer end in a refusal, in time', async (t) => {
-  const silent = createSocket('udp4').bind(0, '127.0.0.1')
+  const silent = createSocket('udp4').bind(0, '0.0.0.0')
   t.teardown(() => silent.close())
   await once(silent, 'listening')
   const resolver = new Resolver({ timeout: 1000, tries: 2 })
-  resolver.setServers([`127.0.0.1:${silent.address().port}`])
+  resolver.setServers(['127.0.0.1', '127.0.0.2', '127.0.0.3'].map((it) => `${it}:${silent.address().port}`))
   const startedAt = performance.now()
   t.match(await checkUrl('https://hooks.example.com/', { lookup: createLookup(resolver) }), { refusal: /public/ })
-  t.ok(performance.now() - startedAt < 6000)
+  const took = performance.now() - startedAt
+  t.ok(took < 5000, `${took} ms`)
 })
