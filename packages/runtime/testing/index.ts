@@ -1,0 +1,2 @@
+export { startDns } from './dns.ts'
+export { hostileUrls, innerAddresses } from './hostile-urls.ts'
