@@ -1,7 +1,6 @@
-import { assertServable, connectionOptions, listen, openDatabase } from '@orders/database'
+import { assertServable, connectDatabase, listen } from '@orders/database'
 import { createProcessing, createPruning, createRelay } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
-import pg from 'pg'
 import type { Config } from './config.ts'
 import { startLoop } from './loop.ts'
 import { createMeters } from './meters.ts'
@@ -14,9 +13,9 @@ const pruneEveryMs = 10 * 60_000
 export async function app(server: FastifyInstance, config: Config): Promise<void> {
   const onError = (error: Error) => server.log.warn({ err: error }, 'a database connection broke')
   const open = (role: 'orders_app' | 'orders_worker') => {
-    const pool = new pg.Pool(connectionOptions(config.DATABASE_URL, { max: config.DATABASE_POOL_MAX, role }))
-    server.addHook('onClose', () => pool.end())
-    return openDatabase(pool, onError)
+    const { database, close } = connectDatabase(config.DATABASE_URL, { max: config.DATABASE_POOL_MAX, role, onError })
+    server.addHook('onClose', close)
+    return database
   }
   const everyOrg = open('orders_worker')
   const oneOrg = open('orders_app')

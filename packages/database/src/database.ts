@@ -220,6 +220,15 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   }
 }
 
+/** The same with a pool of its own, for processes that give it to nobody else. */
+export function connectDatabase(
+  url: string,
+  { onError, ...options }: { max: number; role: Role; onError: (error: Error) => void },
+): { database: Database; close: () => Promise<void> } {
+  const pool = new pg.Pool(connectionOptions(url, options))
+  return { database: openDatabase(pool, onError), close: () => pool.end() }
+}
+
 /** pg writes each message of each query by itself: held together, a burst costs one system call instead of four. */
 function inOnePacket<const T>(client: pg.PoolClient, send: () => T): T {
   const { stream } = (client as unknown as { connection: { stream: Writable } }).connection

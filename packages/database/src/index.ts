@@ -1,4 +1,4 @@
-export { connectionOptions, type Database, openDatabase, type Statement } from './database.ts'
+export { connectDatabase, connectionOptions, type Database, openDatabase, type Statement } from './database.ts'
 export { brokenConstraint, DatabaseError, explainDatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
 export { listen } from './listen.ts'
 export { migrateToLatest } from './migrate.ts'
