@@ -1,35 +1,15 @@
-import t, { type Test } from 'tap'
-import { createCosmosHistory } from '../src/history/cosmos.ts'
-import {
-  createMergedHistory,
-  createPostgresHistory,
-  type EventStore,
-  type StoredEvent,
-} from '../src/history/event-store.ts'
+import { spawnSync } from 'node:child_process'
+import { connectionOptions, openDatabase } from '@orders/database'
+import pg from 'pg'
+import t from 'tap'
+import { appendFirst } from '../src/history/append-first.ts'
+import { createMergedHistory, createPostgresHistory } from '../src/history/event-store.ts'
+import { createOrders } from '../src/orders.ts'
+import { createProcessing } from '../src/process-events.ts'
+import { createRelay } from '../src/relay.ts'
 import { keepsTheContract, makeEvents } from './history/contract.ts'
-import { startCosmosAccount } from './history/cosmos-account.ts'
-import { startOrders, until } from './service.ts'
-
-type Options = Partial<Parameters<typeof createCosmosHistory>[0]>
-
-async function openCosmos(t: Test, options: Options = {}) {
-  const account = await startCosmosAccount(t)
-  const away: string[] = []
-  const store = createCosmosHistory({ ...account.settings, onAway: ({ message }) => away.push(message), ...options })
-  t.teardown(store.close)
-  return { account, store, away }
-}
-
-async function start(t: Test, options: Options = {}) {
-  const service = await startOrders(t)
-  const { org } = service
-  const make = (id: string, count: number) => makeEvents(service, org, id, count)
-  return { ...service, ...(await openCosmos(t, options)), service, make }
-}
-
-const all = { after: 0, limit: 200 }
-const sequences = async (store: EventStore, org: string, id: string, range = all) =>
-  (await store.read(org, id, range)).map(({ sequence }) => sequence)
+import { all, openCosmos, sequences, start } from './history/start.ts'
+import { rowsOf, until } from './service.ts'
 
 t.test('in PostgreSQL', async (t) => keepsTheContract(t, async (_t, { database }) => createPostgresHistory(database)))
 
@@ -40,90 +20,6 @@ t.test('in Cosmos DB, before PostgreSQL', async (t) =>
     createMergedHistory((await openCosmos(t)).store, createPostgresHistory(database)),
   ),
 )
-
-t.test('waits as long as it is told to, and asks again', async (t) => {
-  const { account, store, away, org, make } = await start(t)
-  const [event] = await make('a', 1)
-  t.ok(event)
-  const busy = { status: 429, headers: { 'x-ms-retry-after-ms': '150' } }
-  account.plan(busy, busy)
-  const before = performance.now()
-  t.strictSame(await store.append(event ? [event] : []), [undefined])
-  t.ok(performance.now() - before >= 290, 'waited twice')
-  account.plan(busy)
-  t.strictSame(await sequences(store, org, 'a'), [1])
-  t.strictSame(
-    account.requests.filter((kind) => kind === 'upsert' || kind === 'query'),
-    ['upsert', 'upsert', 'upsert', 'query', 'query', 'query'],
-    'the third query is for the page behind the empty one',
-  )
-  t.strictSame(away, [])
-})
-
-t.test('the fault of one event is its own', async (t) => {
-  const { account, store, away, make } = await start(t)
-  const events = await make('a', 5)
-  for (const status of [400, 409, 412, 413, 449]) account.plan({ status })
-  const outcomes = await store.append(events)
-  t.strictSame(outcomes.map((outcome) => /planned (\d+)/.exec(outcome?.message ?? '')?.[1]).sort(), [
-    '400',
-    '409',
-    '412',
-    '413',
-    '449',
-  ])
-  t.strictSame(await store.append(events), Array(5).fill(undefined))
-  t.strictSame(away, [])
-})
-
-for (const [name, status] of [
-  ['forbids', 403],
-  ['is unavailable', 503],
-  ['fails', 500],
-  ['is missing', 404],
-] as const) {
-  t.test(`an account that ${name} is not asked again for a while`, async (t) => {
-    const { account, store, away, org, make } = await start(t, { pauseMs: 300 })
-    const events = await make('a', 100)
-    await store.append(events.slice(0, 1))
-    account.requests.length = 0
-    account.plan(...Array(16).fill({ status }))
-    const outcomes = await store.append(events)
-    t.equal(outcomes.filter(Boolean).length, 100, 'none was taken')
-    t.ok(account.requests.length <= 32, `asked ${account.requests.length} times`)
-    t.strictSame(away, [`planned ${status}`], 'told once')
-    await t.rejects(store.read(org, 'a', all), { message: /was not asked/ })
-    await until(async () => (await store.append(events)).every((outcome) => outcome === undefined))
-    t.strictSame(
-      await sequences(store, org, 'a'),
-      events.map(({ sequence }) => sequence),
-    )
-  })
-}
-
-t.test('an account that is gone, or silent, keeps nobody for long', async (t) => {
-  const { account, store, away, org, make } = await start(t, { patienceMs: 400, pauseMs: 1 })
-  const [event] = await make('a', 1)
-  const within = async (ms: number, work: Promise<unknown>) => {
-    const before = performance.now()
-    await work
-    t.ok(performance.now() - before < ms, `within ${ms} ms`)
-  }
-  account.plan('silence', 'silence')
-  await within(1500, t.rejects(store.read(org, 'a', all)))
-  await within(1500, store.append(event ? [event] : []))
-  account.plan({ status: 429, headers: { 'x-ms-retry-after-ms': '2000' } })
-  await until(async () => {
-    const [outcome] = await store.append(event ? [event] : [])
-    return /did not answer within 400 ms/.test(outcome?.message ?? '')
-  })
-  await account.stop()
-  away.length = 0
-  await within(1500, t.rejects(store.read(org, 'a', all), { message: /ECONNREFUSED/ }))
-  await account.restart()
-  await until(async () => (await store.append(event ? [event] : []))[0] === undefined)
-  t.strictSame(await sequences(store, org, 'a'), [1])
-})
 
 t.test('a copy that lags, has gaps or is away shows in no reading', async (t) => {
   const { account, store, service, org, make, database } = await start(t, { pauseMs: 1 })
@@ -154,29 +50,80 @@ t.test('a copy that lags, has gaps or is away shows in no reading', async (t) =>
   await same('away')
 })
 
-t.test('the stand-in refuses what the service refuses', async (t) => {
-  const { account, store, make } = await start(t)
-  const [event] = await make('a', 1)
-  const outcomeOf = async (change: object) => (await store.append([{ ...event, ...change } as StoredEvent]))[0]?.message
-  for (const id of ['a/1', 'a\\1', 'a#1', 'a?1']) t.match(await outcomeOf({ id }), /illegal char/)
-  t.match(await outcomeOf({ id: 'ü'.repeat(512) }), /too long/)
-  t.equal(await outcomeOf({ id: 'ü'.repeat(511) }), undefined)
-  t.match(await outcomeOf({ org_id: undefined }), /PartitionKey/)
-  t.match(await outcomeOf({ data: { filling: 'x'.repeat(2 ** 21) } }), /too large/)
-  const { CosmosClient } = await import('@azure/cosmos')
-  const { endpoint, agent, credential } = account.settings
-  const connectionPolicy = { enableEndpointDiscovery: false }
-  const { items } = new CosmosClient({ endpoint, agent, aadCredentials: credential, connectionPolicy })
-    .database('orders')
-    .container('order-events')
-  const item = { id: 'x', org_id: 'o' }
-  await items.create(item)
-  await t.rejects(items.create(item), { code: 409 })
-  await t.rejects(items.upsert(item, { accessCondition: { type: 'IfMatch', condition: 'old' } }), { code: 412 })
-  const query = (text: string, options = {}) => items.query(text, options).fetchAll()
-  await t.rejects(query("SELECT * FROM c WHERE c.id = 'x' ORDER BY c.id", { partitionKey: 'o' }), { code: 400 })
-  await t.rejects(query('SELECT * FROM c WHERE c.id = @id ORDER BY c.id', { partitionKey: 'o' }), { code: 400 })
-  const stranger = { getToken: async () => ({ token: 'another', expiresOnTimestamp: Date.now() + 3_600_000 }) }
-  const refused = createCosmosHistory({ ...account.settings, credential: stranger, onAway: () => {} })
-  t.match((await refused.append(event ? [event] : []))[0]?.message, /Unauthorized/)
+t.test('the relay appends each event before it is handed on, and waits for no copy', async (t) => {
+  const { account, store, service, org, orders, database, url } = await start(t, { pauseMs: 1 })
+  const pool = new pg.Pool(connectionOptions(url, { role: 'orders_worker' }))
+  t.teardown(() => pool.end())
+  const { processEvents } = createProcessing({ database, onEvents: () => {} })
+  const copied: number[] = []
+  const handOn = appendFirst(store, async (events) => {
+    for (const { id } of events) copied.push((await sequences(store, org, id).catch(() => [])).length)
+    return processEvents(events)
+  })
+  const relay = createRelay({ database: openDatabase(pool, () => {}), handOn, retryPauses: [1, 1] })
+  const settle = () =>
+    until(async () => {
+      while ((await relay.move()) + (await relay.relay()) > 0);
+      return (await relay.lag()).queue === 0
+    })
+
+  await orders.placeOrder(org, { id: 'a', amount: 1 })
+  await settle()
+  t.strictSame(copied, [1, 2], 'placed, and confirmed by the worker')
+  t.strictSame(await store.read(org, 'a', all), await orders.listEvents(org, 'a'))
+
+  account.plan({ status: 503 })
+  await orders.placeOrder(org, { id: 'b', amount: 1 })
+  await relay.move()
+  t.equal(await relay.relay(), 1)
+  t.match(await orders.getOrder(org, 'b'), { status: 'confirmed' }, 'by the attempt that Cosmos DB did not take')
+  t.match(await rowsOf(service.admin, 'SELECT order_id, attempts, reason FROM event_queue'), [
+    { order_id: 'b', attempts: 1, reason: 'The history did not take it: planned 503' },
+  ])
+  await settle()
+  t.strictSame(await store.read(org, 'b', all), await orders.listEvents(org, 'b'))
+  t.match(await orders.getOrder(org, 'b'), { version: 2 }, 'confirmed once')
+
+  await account.stop()
+  await orders.placeOrder(org, { id: 'c', amount: 1 })
+  await settle()
+  t.match(await orders.getOrder(org, 'c'), { status: 'confirmed' })
+  t.match(await relay.lag(), { queue: 0, dead_letters: 2 }, 'both events of it are kept with the reason')
+})
+
+t.test('histories are read where they are kept, and an unknown order is not found', async (t) => {
+  const { store, org, make, database } = await start(t)
+  const history = createMergedHistory(store, createPostgresHistory(database))
+  const options = { defaultCurrency: 'EUR', answerFor: () => t.fail() as never, onBatch: () => {}, onEvents: () => {} }
+  const orders = await createOrders({ database, history, ...options })
+  t.teardown(orders.idle)
+  const events = await make('a', 3)
+  // Changed, so that it is seen to come from the copy.
+  await store.append(events.map((event) => ({ ...event, occurred_at: 'then' })))
+  t.match(await orders.listEvents(org, 'a'), [
+    { occurred_at: 'then' },
+    { occurred_at: 'then' },
+    { occurred_at: 'then' },
+  ])
+  t.strictSame(await orders.listEvents(org, 'a', { after: 3 }), [])
+  await t.rejects(orders.listEvents(org, 'b'), { code: 'ORDER_NOT_FOUND' })
+})
+
+t.test('without an endpoint nothing of Azure is imported', async (t) => {
+  const imported = (endpoint: string) => {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', probe, endpoint], {
+      cwd: import.meta.dirname,
+      encoding: 'utf8',
+    })
+    return stdout + stderr
+  }
+  const probe = `import { registerHooks } from 'node:module'
+    const found = []
+    registerHooks({ resolve(name, context, next) { if (name.startsWith('@azure/')) found.push(name); return next(name, context) } })
+    const { openHistory } = await import('@orders/orders')
+    const cosmosEndpoint = process.argv[1] || undefined
+    await openHistory({ cosmosEndpoint, cosmosDatabase: 'orders', onAway() {} }).catch((error) => console.log(error.message))
+    console.log(found.length)`
+  t.equal(imported(''), '0\n')
+  t.match(imported('https://localhost/'), /^HISTORY_COSMOS_ENDPOINT needs a workload identity: .*\n[1-9]\d*\n$/)
 })
