@@ -1,7 +1,7 @@
 import type { Statement, Tables } from '@orders/database'
-import type { OrderEvent, OrderEventType } from '@orders/schema'
+import type { OrderEventType } from '@orders/schema'
 import { sql, type Transaction } from 'kysely'
-import { type OrderRow, toOrder } from './row.ts'
+import type { OrderRow } from './row.ts'
 
 /** Writes the event of a change that was just made, and its outbox row; its sequence is the order's new version. */
 export async function recordEvent(trx: Transaction<Tables>, type: OrderEventType, row: OrderRow): Promise<void> {
@@ -14,21 +14,6 @@ export async function recordEvent(trx: Transaction<Tables>, type: OrderEventType
       SELECT org_id, number, version, ${type}, status, description, metadata FROM changed
     )
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed`.execute(trx)
-}
-
-/** An event, and the order as it was after it. */
-export type EventRow = OrderRow & { event_id: string; type: OrderEventType }
-
-export function toEvent(row: EventRow): OrderEvent {
-  const data = toOrder(row)
-  return {
-    id: row.event_id,
-    type: row.type,
-    order_id: data.id,
-    sequence: data.version,
-    occurred_at: data.updated_at,
-    data,
-  }
 }
 
 /** Events after `after`, in order. */

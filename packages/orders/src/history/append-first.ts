@@ -1,6 +1,6 @@
-import { toEvent } from '../event-repository.ts'
 import type { Outcome } from '../relay.ts'
 import type { QueuedEvent } from '../relay-repository.ts'
+import { toEvent } from '../row.ts'
 import type { EventStore, StoredEvent } from './event-store.ts'
 
 /**

@@ -43,7 +43,7 @@ export function createCosmosHistory(options: Options): EventStore {
 
   /** Fails at once for a while after it was away, so that those who come meanwhile do not wait in vain. */
   async function ask<T>(work: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
-    if (Date.now() < awayUntil) throw new Error('Cosmos DB was away a moment ago, and was not asked.')
+    if (performance.now() < awayUntil) throw new Error('Cosmos DB was away a moment ago, and was not asked.')
     const signal = AbortSignal.timeout(patienceMs)
     const late = new Promise<never>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(new Error(`Cosmos DB did not answer within ${patienceMs} ms.`)))
@@ -53,8 +53,8 @@ export function createCosmosHistory(options: Options): EventStore {
       return await Promise.race([work(signal), late])
     } catch (thrown) {
       const error = asError(thrown)
-      if (!ofOneEvent.has(error.code) && Date.now() >= awayUntil) {
-        awayUntil = Date.now() + pauseMs
+      if (!ofOneEvent.has(error.code) && performance.now() >= awayUntil) {
+        awayUntil = performance.now() + pauseMs
         onAway(error)
       }
       throw error

@@ -1,7 +1,8 @@
 import type { Database } from '@orders/database'
 import type { OrderEvent } from '@orders/schema'
-import { type EventRow, selectEvents, toEvent } from '../event-repository.ts'
+import { selectEvents } from '../event-repository.ts'
 import type { Outcome } from '../relay.ts'
+import { type EventRow, toEvent } from '../row.ts'
 
 export type StoredEvent = OrderEvent & { org_id: string }
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { newOrganisation } from '@orders/database/testing'
 import type { Test } from 'tap'
-import { type EventRow, selectEvents, toEvent } from '../../src/event-repository.ts'
+import { selectEvents } from '../../src/event-repository.ts'
 import type { EventStore, StoredEvent } from '../../src/history/event-store.ts'
+import { type EventRow, toEvent } from '../../src/row.ts'
 import { startOrders } from '../service.ts'
 
 export type Service = Awaited<ReturnType<typeof startOrders>>
