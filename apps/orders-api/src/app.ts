@@ -73,7 +73,12 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
   })
   await server.register(openapi)
   await server.register(metrics, { endpoint: config.ADMIN_PORT === undefined ? '/metrics' : null })
-  await server.register(orders, { defaultCurrency: config.DEFAULT_CURRENCY, orders: given.orders })
+  await server.register(orders, {
+    defaultCurrency: config.DEFAULT_CURRENCY,
+    cosmosEndpoint: config.HISTORY_COSMOS_ENDPOINT,
+    cosmosDatabase: config.HISTORY_COSMOS_DATABASE,
+    orders: given.orders,
+  })
   await server.register(orderStream, { databaseUrl: config.DATABASE_URL, patienceMs: given.patienceMs })
   await server.register(health, { version })
   await server.register(view)

@@ -74,6 +74,20 @@ export const Settings = Type.Object({
         'redis:// or rediss:// address where all processes count rate limits; without it each counts its own.',
     }),
   ),
+  HISTORY_COSMOS_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$',
+      examples: ['https://account.documents.azure.com:443/'],
+      description:
+        'https:// address of the Azure Cosmos DB account where histories are read first; without it, from the database alone.',
+    }),
+  ),
+  HISTORY_COSMOS_DATABASE: Type.String({
+    pattern: '^[^/\\\\?#]{1,255}$',
+    examples: ['orders'],
+    default: 'orders',
+    description: 'Database in that account that has the container order-events.',
+  }),
   DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,
     maximum: 15_000,

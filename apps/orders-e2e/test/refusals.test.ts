@@ -74,6 +74,16 @@ const cases: Case[] = [
     /^Port \d+ is taken: stop what uses it, or set PORT to another one\.$/,
   ],
   [
+    'an address of Cosmos DB that is none',
+    async () => ({ DATABASE_URL: 'postgres://a:b@127.0.0.1:1/orders', HISTORY_COSMOS_ENDPOINT: 'http://account' }),
+    /^Cannot start with these settings:\n {2}HISTORY_COSMOS_ENDPOINT must be like https:\/\/\S+, not "http:\/\/account": .+\.$/,
+  ],
+  [
+    'Cosmos DB and no workload identity',
+    async (t) => ({ ...(await spoilt(t, {})), HISTORY_COSMOS_ENDPOINT: 'https://localhost:1/' }),
+    /^HISTORY_COSMOS_ENDPOINT needs a workload identity: set AZURE_CLIENT_ID, .+\.$/,
+  ],
+  [
     'settings with faults, all at once',
     async () => ({ PORT: '70000', LOG_LEVEL: 'loud', DATABASE_POOL_MAX: 'many', DATABASE_URL_FILE: '/none' }),
     /^Cannot start with these settings:\n {2}DATABASE_URL_FILE .+\n {2}PORT .+\n {2}DATABASE_POOL_MAX .+\n {2}LOG_LEVEL .+$/,

@@ -1,5 +1,5 @@
 import { assertServable, connectDatabase, listen } from '@orders/database'
-import { createProcessing, createPruning, createRelay } from '@orders/orders'
+import { appendFirst, createProcessing, createPruning, createRelay, openHistory } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { startLoop } from './loop.ts'
@@ -21,9 +21,21 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
   const oneOrg = open('orders_app')
   await assertServable(oneOrg)
 
+  const history = await openHistory({
+    database: oneOrg,
+    cosmosEndpoint: config.HISTORY_COSMOS_ENDPOINT,
+    cosmosDatabase: config.HISTORY_COSMOS_DATABASE,
+    onAway: (error) => server.log.warn({ err: error }, 'Cosmos DB does not take events: they will be tried again'),
+  })
+  server.addHook('onClose', history.close)
+
   const meters = createMeters(() => relay.lag())
   const { processEvents } = createProcessing({ database: oneOrg, onEvents: meters.onEvents })
-  const relay = createRelay({ database: everyOrg, handOn: processEvents, onOutcome: meters.onOutcome })
+  const relay = createRelay({
+    database: everyOrg,
+    handOn: appendFirst(history, processEvents),
+    onOutcome: meters.onOutcome,
+  })
   const pruning = createPruning(everyOrg)
 
   const loop = (name: string, work: () => Promise<number>, everyMs = idleMs) =>

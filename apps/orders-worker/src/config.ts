@@ -22,6 +22,20 @@ export const Settings = Type.Object({
       description: 'Port for /livez, /readyz and /metrics; without it nothing is served.',
     }),
   ),
+  HISTORY_COSMOS_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$',
+      examples: ['https://account.documents.azure.com:443/'],
+      description:
+        'https:// address of the Azure Cosmos DB account that gets a copy of every event; without it there is none.',
+    }),
+  ),
+  HISTORY_COSMOS_DATABASE: Type.String({
+    pattern: '^[^/\\\\?#]{1,255}$',
+    examples: ['orders'],
+    default: 'orders',
+    description: 'Database in that account that has the container order-events.',
+  }),
   LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
     default: 'warn',
     description: 'Least severe log line to write.',

@@ -1,8 +1,7 @@
 import type { Database, Statement } from '@orders/database'
 import type { OrderEvent } from '@orders/schema'
 import { OrdersError } from './errors.ts'
-import type { EventRow } from './event-repository.ts'
-import { toEvent } from './read-orders.ts'
+import { type EventRow, toEvent } from './row.ts'
 
 /** An event of an organisation with its position there: 1, 2, 3 and so on. */
 export type LoggedEvent = { position: number; event: OrderEvent }

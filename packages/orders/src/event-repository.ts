@@ -16,9 +16,6 @@ export async function recordEvent(trx: Transaction<Tables>, type: OrderEventType
     INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed`.execute(trx)
 }
 
-/** An event, and the order as it was after it. */
-export type EventRow = OrderRow & { event_id: string; type: OrderEventType }
-
 /** Events after `after`, in order. */
 export function selectEvents(orgId: string, orderId: string, after: number, limit: number): Statement {
   return {

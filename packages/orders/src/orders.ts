@@ -4,6 +4,7 @@ import { createChanging } from './change-order.ts'
 import { readCursorKey } from './cursor.ts'
 import { createEventLog } from './event-log.ts'
 import { createExporting } from './export-orders.ts'
+import { createPostgresHistory, type EventStore } from './history/event-store.ts'
 import { createImporting } from './import-orders.ts'
 import { createPlacing } from './place-order.ts'
 import type { StoredAnswer } from './placement-repository.ts'
@@ -11,6 +12,8 @@ import { createReading } from './read-orders.ts'
 
 type Options = {
   database: Database
+  /** Where histories are read; without it, in the database. */
+  history?: EventStore | undefined
   /** ISO 4217 code of orders that name none. */
   defaultCurrency: string
   /** What is answered, and replayed, for an order that was created or that was there already. */
@@ -25,9 +28,9 @@ export type Orders = Awaited<ReturnType<typeof createOrders>>
 
 /** The use cases of orders. `orgId` is always the organisation that the caller acts in. */
 export async function createOrders(options: Options) {
-  const { database } = options
+  const { database, history = createPostgresHistory(database) } = options
   const placing = createPlacing(options)
-  const reading = createReading(database, await readCursorKey(database))
+  const reading = createReading(database, history, await readCursorKey(database))
   const importing = createImporting(options)
   return {
     ...createChanging(database, options.onEvents),

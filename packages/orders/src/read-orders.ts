@@ -3,7 +3,7 @@ import type { Order, OrderEvent, OrderFilter, OrderPage, OrderStats } from '@ord
 import { createBatcher } from './batcher.ts'
 import { notFound } from './change-order.ts'
 import { createCursors } from './cursor.ts'
-import { type EventRow, selectEvents } from './event-repository.ts'
+import type { EventStore } from './history/event-store.ts'
 import { selectOrders, selectPage, selectStats } from './order-repository.ts'
 import { type OrderRow, toOrder } from './row.ts'
 
@@ -12,7 +12,7 @@ type Page = { filter: OrderFilter; limit: number; cursor: string | undefined }
 export const maxPage = 200
 
 /** Reads. Requests for single orders, and requests for one and the same page, share a query. */
-export function createReading(database: Database, cursorKey: Buffer) {
+export function createReading(database: Database, history: EventStore, cursorKey: Buffer) {
   const cursors = createCursors(cursorKey)
 
   const byId = createBatcher<string, Order | undefined>({
@@ -59,9 +59,9 @@ export function createReading(database: Database, cursorKey: Buffer) {
 
   /** The history of an order, oldest first, from the event after the sequence `after`. Throws ORDER_NOT_FOUND. */
   async function listEvents(orgId: string, id: string, { after = 0, limit = maxPage } = {}): Promise<OrderEvent[]> {
-    const events = await database.readInTenant<EventRow>(orgId, selectEvents(orgId, id, after, limit))
+    const events = await history.read(orgId, id, { after, limit })
     if (events.length === 0) await getOrder(orgId, id)
-    return events.map(toEvent)
+    return events
   }
 
   /** Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. */
@@ -70,16 +70,4 @@ export function createReading(database: Database, cursorKey: Buffer) {
   }
 
   return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }
-}
-
-export function toEvent(row: EventRow): OrderEvent {
-  const data = toOrder(row)
-  return {
-    id: row.event_id,
-    type: row.type,
-    order_id: data.id,
-    sequence: data.version,
-    occurred_at: data.updated_at,
-    data,
-  }
 }

@@ -1,4 +1,4 @@
-import type { Order, OrderStatus } from '@orders/schema'
+import type { Order, OrderEvent, OrderEventType, OrderStatus } from '@orders/schema'
 
 /** An order as PostgreSQL sends it: exact decimal text, and times as text in UTC with microseconds. */
 export type OrderRow = Omit<Order, 'amount' | 'status'> & { amount: string; status: string }
@@ -30,6 +30,21 @@ export function toOrder(row: OrderRow): Order {
     created_at: toRfc3339(row.created_at),
     updated_at: toRfc3339(row.updated_at),
     version: row.version,
+  }
+}
+
+/** An event, and the order as it was after it. */
+export type EventRow = OrderRow & { event_id: string; type: OrderEventType }
+
+export function toEvent(row: EventRow): OrderEvent {
+  const data = toOrder(row)
+  return {
+    id: row.event_id,
+    type: row.type,
+    order_id: data.id,
+    sequence: data.version,
+    occurred_at: data.updated_at,
+    data,
   }
 }
 

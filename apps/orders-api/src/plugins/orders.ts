@@ -1,4 +1,4 @@
-import { createOrders, type Orders } from '@orders/orders'
+import { createOrders, type Orders, openHistory } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { answerFor } from '../api/answer.ts'
@@ -13,12 +13,16 @@ const tellAfterMs = 20
 
 type Options = {
   defaultCurrency: string
+  /** See HISTORY_COSMOS_ENDPOINT. */
+  cosmosEndpoint: string | undefined
+  cosmosDatabase: string
   /** Stands in for those of the database. */
   orders?: Orders | undefined
 }
 
 /** The use cases of orders; closing waits for every batch, before the pool ends. */
-async function orders(app: FastifyInstance, { defaultCurrency, orders }: Options) {
+async function orders(app: FastifyInstance, options: Options) {
+  const { defaultCurrency, cosmosEndpoint, cosmosDatabase, orders } = options
   const { database, meters } = app
   const { onBatch } = meters
   let telling: NodeJS.Timeout | undefined
@@ -35,10 +39,18 @@ async function orders(app: FastifyInstance, { defaultCurrency, orders }: Options
     meters.onEvents(type, count)
     if (count > 0) tellWorkers()
   }
-  app.decorate('orders', orders ?? (await createOrders({ database, defaultCurrency, answerFor, onBatch, onEvents })))
+  const history = await openHistory({
+    database,
+    cosmosEndpoint,
+    cosmosDatabase,
+    onAway: (error) => app.log.warn({ err: error }, 'Cosmos DB does not answer: histories are read from the database'),
+  })
+  const open = () => createOrders({ database, history, defaultCurrency, answerFor, onBatch, onEvents })
+  app.decorate('orders', orders ?? (await open()))
   app.addHook('onClose', async () => {
     clearTimeout(telling)
     await app.orders.idle()
+    await history.close()
   })
 }
 
