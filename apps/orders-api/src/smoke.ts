@@ -55,8 +55,10 @@ async function smoke(base: URL, commit: string | undefined, tokenFile: string | 
   console.log(`Placed, read back and cancelled order ${placed.id} in ${ms} ms, ${who}.`)
 }
 
-// The worker may have confirmed it meanwhile.
-const asPlaced = ({ status, version, updated_at, ...placed }: PlacedOrder) => placed
+/** An order without what the worker may have changed meanwhile, by confirming it. */
+function asPlaced({ status, version, updated_at, ...placed }: PlacedOrder) {
+  return placed
+}
 
 async function signIn(base: URL): Promise<Worker> {
   const { status, body } = await ask(base, 'api/v1/auth/guest', [201, 404], { method: 'POST' })
