@@ -16,6 +16,7 @@ const built = join(import.meta.dirname, '../../apps/orders-api/.data')
 const deb = process.env.ORDERS_DEB ?? globSync(`${built}/orders_*.deb`).sort().at(-1) ?? ''
 const underSystemd = existsSync('/run/systemd/system')
 const url = 'http://localhost:8000'
+const adminPort = 19464
 const keys = '/etc/orders/guest-keys.json'
 const [service, worker] = ['/lib/systemd/system/orders.service', '/lib/systemd/system/orders-worker.service']
 const files = ['/opt/orders', service, worker, '/etc/orders/orders.env', '/var/lib/orders', keys]
@@ -123,12 +124,13 @@ t.test('it keeps an order over a restart', async (t) => {
     return headers
   }
   let guest: Record<string, string> = {}
+  appendFileSync('/etc/orders/orders.env', `ADMIN_PORT=${adminPort}\n`)
 
   if (underSystemd) {
     await untilReady(`${url}/readyz`, 120_000)
     t.match(smoke(), { status: 0 })
     guest = await place(await signIn())
-    t.match(run('systemctl', 'restart', 'orders'), { status: 0 })
+    t.match(run('systemctl', 'restart', 'orders', 'orders-worker'), { status: 0 })
     await untilReady(`${url}/readyz`, 120_000)
   } else {
     mkdirSync('/run/orders', { mode: 0o700 })
@@ -152,6 +154,8 @@ t.test('it keeps an order over a restart', async (t) => {
     data.map(({ id }) => id),
     ['kept'],
   )
+  const metrics = await (await fetch(`http://localhost:${adminPort}/metrics`)).text()
+  t.match(metrics, /^http_requests_total/m, 'the port is the one of the API, and the worker leaves it alone')
   await untilConfirmed(`${orders}/kept`, guest)
   for (const child of running.reverse()) if (child.exitCode === null) await end(child)
 })
