@@ -27,7 +27,8 @@ export const workloadRules: Record<string, Rule> = {
       const kind = target?.kind ?? 'Deployment'
       const known = set.some((document) => document.kind === kind && document.metadata.name === target?.name)
       if (!known) return [[nameOf(scaler), `scales ${kind}/${target?.name}, which is not in this set`]]
-      const least = minReplicas ?? minReplicaCount ?? 1
+      // What they take where nothing is said.
+      const least = minReplicas ?? minReplicaCount ?? (scaler.kind === 'ScaledObject' ? 0 : 1)
       const most = maxReplicas ?? maxReplicaCount ?? 100
       return least > most || least < 1
         ? [[nameOf(scaler), `scales from ${least} to ${most}: write 1 or more, then as many or more`]]
