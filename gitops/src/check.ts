@@ -72,7 +72,7 @@ await check('metrics', async () => {
   const told = readExposition(await scrapeService())
   const good = `${queries.length} queries ask for what the service tells`
   const faults = queries.length === 0 ? ['no alert, analysis or dashboard was rendered'] : missingMetrics(queries, told)
-  return controlled({ faults, good }, missingMetrics(queriesOf(readDocuments(control('metrics.yaml'))), told), 3)
+  return controlled({ faults, good }, missingMetrics(queriesOf(readDocuments(control('metrics.yaml'))), told), 4)
 })
 await check('alerts', async () => {
   await checkMonitoring()

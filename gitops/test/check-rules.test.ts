@@ -5,7 +5,8 @@ import { parse } from 'yaml'
 import { readSettings } from '../src/check/service.ts'
 import { build, canRender, kustomizeMissing } from '../src/kustomize.ts'
 import { gitopsRoot, renderAll } from '../src/render.ts'
-import { type Document, nameOf, quantity, readDocuments, selects } from '../src/rules/documents.ts'
+import { neededConnections } from '../src/rules/connections.ts'
+import { type Document, nameOf, ofKind, quantity, readDocuments, selects } from '../src/rules/documents.ts'
 import { describe, judge, rules } from '../src/rules/judge.ts'
 
 /** One thing done wrong in one rendered set: `set` and `remove` are JSON pointers into the resource named by `on`. */
@@ -85,6 +86,46 @@ if (rendering) {
     const set = readDocuments(await build(join(root, path)))
     t.strictSame(judge(path, set, facts).map(describe), [])
     t.equal(set.find((one) => nameOf(one) === 'ConfigMap/orders-api')?.data?.OPENID_ISSUERS, issuers)
+  })
+
+  t.test('nor against a target whose events go through Service Bus', async (t) => {
+    const root = t.testdir({})
+    for (const room of ['apps', 'targets']) cpSync(join(gitopsRoot, room), join(root, room), { recursive: true })
+    const path = 'apps/orders/overlays/prod-azure'
+    const ports = (set: Document[]) =>
+      ofKind(set, 'NetworkPolicy')
+        .filter(({ spec }) => selects(spec?.podSelector ?? {}, { 'app.kubernetes.io/name': 'orders-worker' }))
+        .flatMap(({ spec }) => spec?.egress ?? [])
+        .flatMap(({ ports = [] }) => ports.map(({ port }) => port))
+    t.notOk(ports(sets.get(path) ?? []).includes(5671), 'without it nobody is let out to a broker')
+    appendFileSync(join(root, path, 'kustomization.yaml'), '  - ../../components/service-bus\n')
+    await t.rejects(build(join(root, path)), /service_bus_host/, 'its facts have to name it')
+    const host = 'orders-prod.servicebus.windows.net'
+    const given = { service_bus_host: host, service_bus_queue: 'events', worker_client_id: 'w', scaler_client_id: 's' }
+    const lines = Object.entries(given).map(([name, value]) => `  ${name}: ${value}\n`)
+    appendFileSync(join(root, 'targets/prod-azure/facts.yaml'), lines.join(''))
+    const set = readDocuments(await build(join(root, path)))
+    // EVENTS_BROKER is none of the worker's settings unless it can use a broker.
+    const found = judge(path, set, facts).filter(({ where }) => where !== 'ConfigMap/orders-worker EVENTS_BROKER')
+    t.strictSame(found.map(describe), [])
+    const one = (name: string) => set.find((document) => nameOf(document) === name)
+    t.equal(one('ConfigMap/orders-worker')?.data?.EVENTS_BROKER, `amqps://${host}/events`)
+    const queue = one('ScaledObject/orders-worker')?.spec?.triggers?.find(({ name }) => name === 'queue')
+    t.match(queue, { type: 'azure-servicebus', metadata: { namespace: 'orders-prod', queueName: 'events' } })
+    t.match(one('TriggerAuthentication/orders-worker')?.spec, { podIdentity: { identityId: 's' } })
+    t.match(one('ServiceAccount/orders-worker')?.metadata.annotations, { 'azure.workload.identity/client-id': 'w' })
+    t.ok(ports(set).includes(5671))
+  })
+
+  t.test('what a managed database has to allow is written down', async (t) => {
+    const readme = readFileSync(join(gitopsRoot, 'README.md'), 'utf8')
+    for (const environment of ['staging', 'prod']) {
+      const needed = ['aws', 'azure'].map((cloud) =>
+        neededConnections(sets.get(`apps/orders/overlays/${environment}-${cloud}`) ?? []),
+      )
+      t.ok(new RegExp(`max_connections[^.]*\\b${needed[0]} in ${environment}\\b`).test(readme), `${needed[0]}`)
+      t.equal(needed[1], needed[0])
+    }
   })
 
   t.test('each wrong thing is found, by its rule and no other', async (t) => {

@@ -96,14 +96,22 @@ t.test('what comes from elsewhere is found, and only that', async (t) => {
   t.match(remoteBases(t.testdir()), [/nothing was looked at/])
 })
 
-t.test('settings are those of the service', async (t) => {
+t.test('settings are those of each process', async (t) => {
   const settings = await readSettings()
-  t.strictSame(
-    settings.filter(({ required }) => required).map(({ name }) => name),
-    ['DATABASE_URL'],
-  )
-  const names = settings.map(({ name }) => name)
-  for (const name of ['PORT', 'HOST', 'ADMIN_PORT', 'DATABASE_URL_FILE']) t.ok(names.includes(name), name)
+  const own = {
+    'apps/orders-api/src/server.ts': ['PORT', 'HOST', 'ADMIN_PORT', 'DATABASE_URL_FILE'],
+    'apps/orders-worker/src/worker.ts': ['ADMIN_PORT', 'DATABASE_URL_FILE'],
+  }
+  t.strictSame(Object.keys(settings), Object.keys(own))
+  for (const [program, expected] of Object.entries(own)) {
+    const its = settings[program] ?? []
+    t.strictSame(
+      its.filter(({ required }) => required).map(({ name }) => name),
+      ['DATABASE_URL'],
+    )
+    for (const name of expected) t.ok(its.map(({ name }) => name).includes(name), name)
+  }
+  t.notOk(settings['apps/orders-worker/src/worker.ts']?.some(({ name }) => name === 'PORT'))
   t.throws(() => settingsOf('Usage: none'), { message: /names no setting/ })
 })
 
@@ -111,13 +119,19 @@ t.test('queries of alerts, analyses and dashboards are compared with a scrape', 
   const queries = queriesOf(readDocuments(read('metrics.yaml')))
   t.strictSame(
     queries.map(({ where }) => where),
-    ['PrometheusRule/orders OrdersLost', 'AnalysisTemplate/orders errors', 'ConfigMap/dashboard Lost'],
+    [
+      'PrometheusRule/orders OrdersLost',
+      'AnalysisTemplate/orders errors',
+      'ConfigMap/dashboard Lost',
+      'ScaledObject/orders backlog',
+    ],
   )
   const told = readExposition('http_requests_total{status="200"} 1\n')
-  const [lost, label, panel] = missingMetrics(queries, told)
+  const [lost, label, panel, scaler] = missingMetrics(queries, told)
   t.match(lost, /\/metrics has no orders_lost_total/)
   t.match(label, /has no label code/)
   t.match(panel, /^ConfigMap\/dashboard Lost: \/metrics has no orders_lost_total/)
+  t.match(scaler, /^ScaledObject\/orders backlog: \/metrics has no orders_lost_total/)
   t.strictSame(missingMetrics(queries, readExposition('orders_lost_total 1\nhttp_requests_total{code="500"} 1\n')), [])
 })
 

@@ -141,6 +141,27 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
     t.strictSame(rows, [{ usename: 'orders_api', ssl: true }])
   })
 
+  await t.test('work, as a user of its own', async (t) => {
+    const own = await secretFolder(t, find, 'Deployment', 'orders-worker', values)
+    const adminPort = await freePort()
+    const { child, said } = start(find, 'Deployment', 'orders-worker', own.folder, { ADMIN_PORT: adminPort })
+    t.teardown(() => child.kill('SIGKILL'))
+    const { startupProbe, readinessProbe, livenessProbe } = containerOf(find, 'Deployment', 'orders-worker').container
+    for (const probe of [startupProbe, livenessProbe, readinessProbe]) {
+      t.equal(await firstStatus(child, `http://127.0.0.1:${adminPort}${probe?.httpGet.path}`), 200, { said: said() })
+    }
+    const { path } = find('ServiceMonitor', 'orders-worker').spec.endpoints[0]
+    t.match(await (await fetch(`http://127.0.0.1:${adminPort}${path}`)).text(), /^orders_events_lag_seconds 0$/m)
+    const { rows } = await database.admin.query(
+      `SELECT DISTINCT ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE usename = 'orders_worker_login'`,
+    )
+    t.strictSame(rows, [{ ssl: true }])
+    const service = new pg.Client(`${url}&options=-c%20role%3Dorders_worker`)
+    await t.rejects(service.connect(), /permission denied to set role/, 'the service is in one organisation at a time')
+    child.kill('SIGTERM')
+    t.equal((await once(child, 'close'))[0], 0, { said: said() })
+  })
+
   await t.test('smoke, over HTTPS', async (t) => {
     const names = find('Ingress', 'orders-api').spec.tls[0].hosts as string[]
     const { container, env } = containerOf(find, 'Job', 'orders-smoke')

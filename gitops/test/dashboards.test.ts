@@ -1,6 +1,8 @@
 import { appendFileSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { createScratchDatabase } from '@orders/database/testing'
 import t, { type Test } from 'tap'
+import { scrapeWorker } from '../src/check/service.ts'
 import { ordersDashboard } from '../src/dashboards/orders.ts'
 import { expressionsOf, faultsOf } from '../src/monitoring/dashboard.ts'
 import { missingFrom, readExposition } from '../src/monitoring/exposition.ts'
@@ -68,7 +70,8 @@ t.test('what rules and dashboard ask for is in /metrics of the running service',
     body: JSON.stringify({ amount: 1.5 }),
   })
   t.equal(placed.status, 201)
-  const exposition = readExposition(await (await fetch(`${address}/metrics`)).text())
+  const told = await (await fetch(`${address}/metrics`)).text()
+  const exposition = readExposition(`${told}\n${await scrapeWorker((await createScratchDatabase(t)).url)}`)
   const expressions = [
     ...expressionsOf(ordersDashboard()).map(withoutVariables),
     ...readAlerts().map(({ expr }) => expr),
@@ -80,6 +83,7 @@ t.test('what rules and dashboard ask for is in /metrics of the running service',
   t.same(missing('sum(rate(orders_plaecd_total[5m]))'), ['/metrics has no orders_plaecd_total'])
   t.same(missing('http_requests_total{code="500"}'), ['http_requests_total of /metrics has no label code'])
   t.same(missing('orders_placed_total / orders_lost_total'), ['/metrics has no orders_lost_total'])
+  t.same(missing('orders_job_failures_total{exported_job="relay"}'), [], 'a label that its target has too is renamed')
   t.same(missing('http_request_summary_seconds'), ['/metrics has no http_request_summary_seconds'], 'a type, no sample')
   t.throws(() => missing('sum(rate(orders_placed_total[5m])'), /not PromQL/)
   t.throws(() => missing('{__name__="orders_placed_total"}'), /without the name of its metric/)

@@ -102,6 +102,11 @@ t.test('a preview is what its pull request says', async (t) => {
   const { host } = one('Ingress').spec.rules[0]
   t.match(host, /^orders-pr-7\.dev\./)
   t.match(yaml, `https://${host}/`, 'the smoke test asks for it')
+  t.match(
+    one('ScaledObject').spec.triggers[0].metadata.query,
+    `namespace="${namespace}"`,
+    'it scales by its own backlog',
+  )
   const images = new Set([...yaml.matchAll(/image: (.*orders-api.*)/g)].map(([, image]) => image))
   t.strictSame([...images], [`${name}:sha-${head}`], 'the image of this very commit')
 })

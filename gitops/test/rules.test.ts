@@ -79,6 +79,23 @@ const mutations: [alert: string, from: string, to: string][] = [
   ['OrdersMetricsHandlerErrors', '[10m]', '[20m]'],
   ['OrdersMetricsHandlerErrors', '> 0', '>= 0'],
   ['OrdersMetricsHandlerErrors', '> 0', '> 5'],
+  ['OrdersWorkerDown', previews, ''],
+  ['OrdersWorkerDown', ' == 1', ''],
+  ['OrdersWorkerDown', 'job="orders-worker"', 'job="orders-api"'],
+  ['OrdersWorkerDown', 'for: 3m', 'for: 2m'],
+  ['OrdersWorkerDown', 'for: 3m', 'for: 5m'],
+  ['OrdersEventsLate', previews, ''],
+  ['OrdersEventsLate', 'max by', 'min by'],
+  ['OrdersEventsLate', '> 60', '> 30'],
+  ['OrdersEventsLate', '> 60', '> 120'],
+  ['OrdersEventsStuck', previews, ''],
+  ['OrdersEventsStuck', 'max by', 'min by'],
+  ['OrdersEventsStuck', '> 300', '> 240'],
+  ['OrdersEventsStuck', '> 300', '> 600'],
+  ['OrdersDeadLetters', previews, ''],
+  ['OrdersDeadLetters', ',where="dead_letters"', ''],
+  ['OrdersDeadLetters', 'max by (namespace)', 'sum by (namespace)'],
+  ['OrdersDeadLetters', '> 0', '> 5'],
 ]
 
 /** The rule file with one alert changed. */

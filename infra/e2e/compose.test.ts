@@ -44,15 +44,26 @@ t.test('Prometheus scrapes the service under the labels of the rules, and takes 
     rmSync(work, { recursive: true, force: true })
   })
   const { services } = parse(text, { merge: true })
-  const [port, admin, own] = [await freePort(), await freePort(), await freePort()]
+  const [port, admin, workerAdmin, own] = [await freePort(), await freePort(), await freePort(), await freePort()]
   const given = { ...services.api.environment, DATABASE_URL: postgres.url, PORT: `${port}`, ADMIN_PORT: `${admin}` }
   const env = { PATH: process.env.PATH, ...given, DRAIN_DELAY_MS: '0' }
   execFileSync(process.execPath, services.migrate.command, { cwd: root, env, stdio: 'pipe' })
   running.push(spawn(process.execPath, ['apps/orders-api/src/server.ts'], { cwd: root, env, stdio: 'ignore' }))
   await untilReady(`http://127.0.0.1:${port}/readyz`)
+  const workerEnv = {
+    PATH: process.env.PATH,
+    ...services.worker.environment,
+    DATABASE_URL: postgres.url,
+    ADMIN_PORT: `${workerAdmin}`,
+  }
+  running.push(spawn(process.execPath, services.worker.command, { cwd: root, env: workerEnv, stdio: 'ignore' }))
+  await untilReady(`http://127.0.0.1:${workerAdmin}/readyz`)
 
   const settings = readFileSync(join(folder, 'prometheus/prometheus.yml'), 'utf8')
-  writeFileSync(join(work, 'prometheus.yml'), settings.replace('api:9090', `127.0.0.1:${admin}`))
+  writeFileSync(
+    join(work, 'prometheus.yml'),
+    settings.replace('api:9090', `127.0.0.1:${admin}`).replace('worker:9090', `127.0.0.1:${workerAdmin}`),
+  )
   copyFileSync(rules, join(work, 'orders.rules.yaml'))
   const options = [`--config.file=${work}/prometheus.yml`, `--storage.tsdb.path=${work}/data`]
   const listen = `--web.listen-address=127.0.0.1:${own}`
@@ -64,9 +75,9 @@ t.test('Prometheus scrapes the service under the labels of the rules, and takes 
     const { data } = (await (await fetch(`http://127.0.0.1:${own}/api/v1/${path}`)).json()) as { data: unknown }
     return data
   }
-  const up = encodeURIComponent('up{job="orders-api",namespace="orders-local"} == 1')
-  for (const end = Date.now() + 30_000; (await ask(`query?query=${up}`)).result.length === 0; await delay(200)) {
-    if (Date.now() > end) throw new Error('Prometheus did not scrape the service in 30 s.')
+  const up = encodeURIComponent('up{job=~"orders-(api|worker)",namespace="orders-local"} == 1')
+  for (const end = Date.now() + 30_000; (await ask(`query?query=${up}`)).result.length < 2; await delay(200)) {
+    if (Date.now() > end) throw new Error('Prometheus did not scrape the API and the worker in 30 s.')
   }
   const expected = parse(readFileSync(rules, 'utf8')).groups.flatMap((group: { rules: object[] }) => group.rules)
   type Rule = { health: string; lastError?: string }

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { untilReady } from './service.ts'
 
@@ -15,8 +16,10 @@ const built = join(import.meta.dirname, '../../apps/orders-api/.data')
 const deb = process.env.ORDERS_DEB ?? globSync(`${built}/orders_*.deb`).sort().at(-1) ?? ''
 const underSystemd = existsSync('/run/systemd/system')
 const url = 'http://localhost:8000'
+const adminPort = 19464
 const keys = '/etc/orders/guest-keys.json'
-const files = ['/opt/orders', '/lib/systemd/system/orders.service', '/etc/orders/orders.env', '/var/lib/orders', keys]
+const [service, worker] = ['/lib/systemd/system/orders.service', '/lib/systemd/system/orders-worker.service']
+const files = ['/opt/orders', service, worker, '/etc/orders/orders.env', '/var/lib/orders', keys]
 
 const run = (program: string, ...args: string[]) => {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
@@ -32,7 +35,10 @@ function startUnit(name: string): ChildProcess {
   const lines = values('EnvironmentFile').flatMap((file) =>
     existsSync(file.replace(/^-/, '')) ? readFileSync(file.replace(/^-/, ''), 'utf8').split('\n') : [],
   )
-  const given = [...values('Environment'), ...lines.filter((line) => /^[A-Z]/.test(line))]
+  const unset = values('UnsetEnvironment')
+  const given = [...values('Environment'), ...lines.filter((line) => /^[A-Z]/.test(line))].filter(
+    (line) => !unset.includes(line.replace(/=.*/s, '')),
+  )
   const rights = ['--reuid=orders', '--regid=orders', '--init-groups', '--no-new-privs', '--bounding-set=-all']
   const command = ['setpriv', ...rights, ...(values('ExecStart')[0] ?? '').split(' ')]
   // Nothing of this process's environment, as under systemd.
@@ -40,6 +46,15 @@ function startUnit(name: string): ChildProcess {
     cwd: values('WorkingDirectory')[0],
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+}
+
+/** Waits until the worker has confirmed an order, as it does with each that was placed. */
+async function untilConfirmed(order: string, headers: Record<string, string>): Promise<void> {
+  for (const end = Date.now() + 30_000; Date.now() < end; await delay(100)) {
+    const { status } = (await (await fetch(order, { headers })).json()) as { status: string }
+    if (status === 'confirmed') return
+  }
+  throw new Error('The worker did not confirm the order in 30 s.')
 }
 
 t.before(() => {
@@ -61,7 +76,7 @@ t.test('it installs, and its units say nothing that systemd does not understand'
   t.equal(statSync('/etc/orders/orders.env').mode & 0o777, 0o600)
   t.equal(statSync(keys).mode & 0o777, 0o640)
   const units = globSync('/lib/systemd/system/orders*.service')
-  t.equal(units.length, 3)
+  t.equal(units.length, 4)
   t.match(run('systemd-analyze', 'verify', '--man=no', ...units), { status: 0, stderr: '' })
   for (const unit of units) {
     const { stdout } = run('systemd-analyze', 'security', '--offline=true', '--no-pager', unit)
@@ -86,7 +101,7 @@ t.test('it keeps an order over a restart', async (t) => {
     child.kill('SIGTERM')
     return once(child, 'exit')
   }
-  const [, commit = ''] = /^Environment=ORDERS_COMMIT=(\w{40})$/m.exec(readFileSync(files[1] ?? '', 'utf8')) ?? []
+  const [, commit = ''] = /^Environment=ORDERS_COMMIT=(\w{40})$/m.exec(readFileSync(service, 'utf8')) ?? []
   t.ok(commit && deb.includes(commit.slice(0, 7)), 'it knows its commit')
   const smoke = () => run('/opt/orders/bin/node', '/opt/orders/apps/orders-api/src/smoke.ts', url, '--commit', commit)
 
@@ -109,12 +124,13 @@ t.test('it keeps an order over a restart', async (t) => {
     return headers
   }
   let guest: Record<string, string> = {}
+  appendFileSync('/etc/orders/orders.env', `ADMIN_PORT=${adminPort}\n`)
 
   if (underSystemd) {
     await untilReady(`${url}/readyz`, 120_000)
     t.match(smoke(), { status: 0 })
     guest = await place(await signIn())
-    t.match(run('systemctl', 'restart', 'orders'), { status: 0 })
+    t.match(run('systemctl', 'restart', 'orders', 'orders-worker'), { status: 0 })
     await untilReady(`${url}/readyz`, 120_000)
   } else {
     mkdirSync('/run/orders', { mode: 0o700 })
@@ -129,6 +145,7 @@ t.test('it keeps an order over a restart', async (t) => {
     await start('orders-database.service', 'PostgreSQL is ready')
     await start('orders-migrate.service', 'up to date')
     await start('orders.service', 'Orders is ready')
+    await start('orders-worker.service', 'the worker is ready')
   }
   t.match(await (await fetch(url, { headers: { accept: 'text/html' } })).text(), /<h1/)
   // Its token is still good, so the keys were kept as well.
@@ -137,6 +154,9 @@ t.test('it keeps an order over a restart', async (t) => {
     data.map(({ id }) => id),
     ['kept'],
   )
+  const metrics = await (await fetch(`http://localhost:${adminPort}/metrics`)).text()
+  t.match(metrics, /^http_requests_total/m, 'the port is the one of the API, and the worker leaves it alone')
+  await untilConfirmed(`${orders}/kept`, guest)
   for (const child of running.reverse()) if (child.exitCode === null) await end(child)
 })
 

@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startEmbeddedPostgres } from '@orders/database/embedded'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { readImage, readLock } from '../src/check-image.ts'
 import { findings } from '../src/image-rules.ts'
 import { freePort, untilReady } from './service.ts'
@@ -62,6 +62,20 @@ t.test('what does not belong in an image is found in it', async (t) => {
   t.ok(found.includes('It runs as 0, not as 10001:10001.'))
 })
 
+/** The worker is another command of the same image. */
+async function worksFrom(t: Test, options: string[]) {
+  const port = await freePort()
+  const name = `orders-worker-test-${process.pid}`
+  t.teardown(() => docker('rm', '--force', name))
+  const command = [`--env=ADMIN_PORT=${port}`, image, 'apps/orders-worker/src/worker.ts']
+  const { status, stderr } = docker('run', '--detach', '--name', name, ...options, ...command)
+  t.equal(status, 0, stderr)
+  await untilReady(`http://127.0.0.1:${port}/readyz`)
+  t.match(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(), /^orders_events_lag_seconds \d/m)
+  t.equal(docker('stop', '--time=30', name).status, 0)
+  t.equal(docker('inspect', '--format', '{{.State.ExitCode}}', name).stdout.trim(), '0', 'SIGTERM ends it')
+}
+
 t.test('it migrates, serves, keeps an order and drains, without a right it does not need', async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'orders-image-data-'))
   const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'cluster'), disposable: true })
@@ -111,6 +125,7 @@ t.test('it migrates, serves, keeps an order and drains, without a right it does 
   const metrics = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()
   t.match(metrics, /^http_requests_total\{method="POST",handler="\/api\/v1\/orders",status="201"\} 1$/m)
 
+  await worksFrom(t, [...confined, ...limits, ...given])
   const stopped = docker('stop', '--time=30', name)
   t.equal(stopped.status, 0)
   const state = docker('inspect', '--format', '{{.State.ExitCode}} {{.State.OOMKilled}}', name)

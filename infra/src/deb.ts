@@ -20,7 +20,7 @@ import { stage } from './stage.ts'
 
 const root = join(import.meta.dirname, '../..')
 const packaging = join(root, 'infra/packaging')
-const units = ['orders.service', 'orders-database.service', 'orders-migrate.service']
+const units = ['orders.service', 'orders-worker.service', 'orders-database.service', 'orders-migrate.service']
 
 /** Writes the package to `folder` and answers its path. Needs dpkg-deb, git, npm and its registry. */
 export function buildDeb(arch: 'amd64' | 'arm64', folder: string): string {
@@ -39,7 +39,7 @@ export function buildDeb(arch: 'amd64' | 'arm64', folder: string): string {
     const epoch = Number(SOURCE_DATE_EPOCH)
     stage({
       root: source,
-      app: 'orders-api',
+      apps: ['orders-api', 'orders-worker'],
       arch: arch === 'amd64' ? 'x64' : 'arm64',
       to: application,
       epoch,

@@ -14,8 +14,14 @@ export type Lock = Record<string, { dev?: boolean }>
 
 const home = 'opt/orders/'
 
-/** What every process of the image needs; without it the rules below would pass on an empty image. */
-const required = ['bin/node', 'package.json', 'LICENSE', 'packages/database/src/migrate-cli.ts']
+/** What the commands of the image need; without it the rules below would pass on an empty image. */
+const required = [
+  'bin/node',
+  'package.json',
+  'LICENSE',
+  'apps/orders-worker/src/worker.ts',
+  'packages/database/src/migrate-cli.ts',
+]
 
 const forbidden: [RegExp, string][] = [
   [/(?:^|\/)\.git(?:\/|$)/, 'is history'],

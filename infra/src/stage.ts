@@ -1,6 +1,6 @@
 /**
- * Writes what one process runs in production to a folder, the same for the image and the Debian package: its sources,
- * its packages, their dependencies and the Node.js that the lock file pins, for the architecture asked for.
+ * Writes what processes run in production to a folder, the same for the image and the Debian package: their sources,
+ * their packages, the dependencies and the Node.js that the lock file pins, for the architecture asked for.
  * Two runs on one commit write the same bytes, modes and times.
  */
 import {
@@ -24,8 +24,8 @@ import { main, run } from './command.ts'
 export type Stage = {
   /** A checkout, or the files of one. */
   root: string
-  /** Folder below apps/. */
-  app: string
+  /** Folders below apps/. */
+  apps: string[]
   arch: 'x64' | 'arm64'
   /** Must not exist, or be empty. */
   to: string
@@ -38,21 +38,23 @@ export type Stage = {
 type Manifest = { name: string; workspaces?: string[]; dependencies?: Record<string, string> }
 
 /** Throws an Error that says what failed. Needs npm and its registry (or a warm npm cache). */
-export function stage({ root, app, arch, to, epoch, postgres = false }: Stage): void {
+export function stage({ root, apps, arch, to, epoch, postgres = false }: Stage): void {
   const manifests = [...workspaceManifests(root)]
-  const projects = needed(`apps/${app}`, new Map(manifests))
+  const folders = apps.map((app) => `apps/${app}`)
+  const projects = new Set<string>()
+  for (const folder of folders) addNeeded(folder, new Map(manifests), projects)
 
   mkdirSync(to, { recursive: true })
   // npm wants the manifest of every workspace that the lock file names.
   for (const file of ['package.json', 'package-lock.json', '.npmrc', 'LICENSE'])
     cpSync(join(root, file), join(to, file))
   for (const [folder] of manifests) cpSync(join(root, folder, 'package.json'), join(to, folder, 'package.json'))
-  install(to, projects[0]?.name ?? app, arch)
+  install(to, folders, arch)
 
   for (const [folder] of manifests) {
-    if (!projects.some((project) => project.folder === folder)) rmSync(join(to, folder), { recursive: true })
+    if (!projects.has(folder)) rmSync(join(to, folder), { recursive: true })
   }
-  for (const { folder } of projects) {
+  for (const folder of projects) {
     for (const part of globSync('{src,migrations}', { cwd: join(root, folder) })) {
       cpSync(join(root, folder, part), join(to, folder, part), { recursive: true })
     }
@@ -77,21 +79,21 @@ function readManifest(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
 }
 
-/** The project in `folder` and every project below it, itself first. */
-function needed(folder: string, manifests: Map<string, Manifest>, found = new Map<string, string>()) {
+/** Adds the project in `folder`, and every project that it needs, to `found`. */
+function addNeeded(folder: string, manifests: Map<string, Manifest>, found: Set<string>): void {
   const manifest = manifests.get(folder)
   if (manifest === undefined) throw new Error(`There is no ${folder}: name a folder below apps/.`)
-  found.set(folder, manifest.name)
+  found.add(folder)
   for (const [other, { name }] of manifests) {
-    if (manifest.dependencies?.[name] !== undefined && !found.has(other)) needed(other, manifests, found)
+    if (manifest.dependencies?.[name] !== undefined && !found.has(other)) addNeeded(other, manifests, found)
   }
-  return [...found].map(([folder, name]) => ({ folder, name }))
 }
 
-function install(to: string, name: string, arch: string): void {
+function install(to: string, folders: string[], arch: string): void {
   const platform = ['--os=linux', `--cpu=${arch}`, '--libc=glibc']
   // Optional dependencies hold the Node.js binary; what else they hold is taken out again.
-  run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--include-workspace-root', '-w', name, ...platform], { cwd: to })
+  const only = folders.flatMap((folder) => ['-w', folder])
+  run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--include-workspace-root', ...only, ...platform], { cwd: to })
 }
 
 function tidy(to: string, arch: string): void {
@@ -139,7 +141,7 @@ if (import.meta.main) {
   await main(() => {
     const { values } = parseArgs({
       options: {
-        app: { type: 'string', default: 'orders-api' },
+        app: { type: 'string', multiple: true, default: ['orders-api'] },
         arch: { type: 'string', default: process.arch },
         to: { type: 'string' },
         epoch: { type: 'string', default: '0' },
@@ -150,7 +152,7 @@ if (import.meta.main) {
     if (arch !== 'x64' && arch !== 'arm64') throw new Error(`There is no Node.js for ${arch}: use amd64 or arm64.`)
     stage({
       root: join(import.meta.dirname, '../..'),
-      app: values.app,
+      apps: values.app,
       arch,
       to: values.to,
       epoch: Number(values.epoch),

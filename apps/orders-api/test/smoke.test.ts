@@ -85,6 +85,16 @@ t.test('what does not work fails with one sentence', async (t) => {
     error: /^Order a was read back otherwise than it was placed: .+\n$/,
   })
 
+  const placed = { id: 'a', amount: 1, status: 'placed', version: 1, updated_at: '2026-01-01T00:00:00Z' }
+  const confirmed = { ...placed, status: 'confirmed', version: 2, updated_at: '2026-01-01T00:00:01Z' }
+  handle = ({ method, url }, response) => {
+    if (url?.endsWith('/auth/guest')) json(response, 201, guest)
+    else if (url?.endsWith('/cancel')) json(response, 200, {})
+    else if (method === 'POST') json(response, 201, placed)
+    else json(response, 200, url?.endsWith('/orders/a') ? confirmed : {})
+  }
+  t.match(await smoke(url), { code: 0, error: '' }, 'a worker was faster')
+
   handle = ({ method, url }, response) => {
     if (url?.endsWith('/auth/guest')) json(response, 201, guest)
     else if (method === 'POST') json(response, 503, { title: 'The database is away' })

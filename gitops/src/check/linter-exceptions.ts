@@ -15,6 +15,11 @@ export const exceptions: Exception[] = [
     because: 'Spread constraints distribute the pods over nodes and zones, which anti-affinity cannot.',
   },
   {
+    check: 'deployment-replicas',
+    object: /^Deployment\/orders-worker$/,
+    because: 'KEDA owns its replicas, which the linter does not know; while its only pod moves, events wait.',
+  },
+  {
     check: 'horizontalpodautoscaler-replicas',
     object: /^HorizontalPodAutoscaler\/orders-api$/,
     because: 'A laptop, dev and previews have one pod; the rule enough-pods-to-lose-one looks after the others.',

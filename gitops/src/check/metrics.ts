@@ -6,13 +6,14 @@ type Query = { where: string; expr: string }
 type Monitoring = {
   groups?: { rules: { alert?: string; record?: string; expr: string }[] }[]
   metrics?: { name: string; provider?: { prometheus?: { query: string } } }[]
+  triggers?: { type: string; name?: string; metadata: { query?: string } }[]
 }
 type Panel = { title?: string; panels?: Panel[]; targets?: { expr?: string }[] }
 
-/** Every PromQL query of a set: alerts and records, the analysis of a canary, the panels of dashboards. */
+/** Every PromQL query of a set: alerts and records, analyses of a canary, what scales by it, panels of dashboards. */
 export function queriesOf(set: Document[]): Query[] {
   return set.flatMap((document) => {
-    const { groups = [], metrics = [] } = (document.spec ?? {}) as Monitoring
+    const { groups = [], metrics = [], triggers = [] } = (document.spec ?? {}) as Monitoring
     const where = nameOf(document)
     if (document.kind === 'PrometheusRule') {
       return groups.flatMap(({ rules }) =>
@@ -24,6 +25,11 @@ export function queriesOf(set: Document[]): Query[] {
         const query = provider?.prometheus?.query
         return query ? [{ where: `${where} ${name}`, expr: query.replace(/\{\{.*?\}\}/g, 'argument') }] : []
       })
+    }
+    if (document.kind === 'ScaledObject') {
+      return triggers.flatMap(({ type, name, metadata: { query } }) =>
+        type === 'prometheus' && query ? [{ where: `${where} ${name}`, expr: query }] : [],
+      )
     }
     if (document.kind !== 'ConfigMap' || document.metadata.labels?.grafana_dashboard === undefined) return []
     return Object.values(document.data ?? {}).flatMap((json) =>

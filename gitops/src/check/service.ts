@@ -9,13 +9,16 @@ import type { Setting } from '../rules/rule.ts'
 import { execute } from '../tools/cache.ts'
 
 const repository = join(import.meta.dirname, '../../..')
-const server = join(repository, 'apps/orders-api/src/server.ts')
+const server = 'apps/orders-api/src/server.ts'
+const worker = 'apps/orders-worker/src/worker.ts'
 
-/** The settings that the service reads, as its --help tells them. */
-export async function readSettings(): Promise<Setting[]> {
-  return settingsOf(
-    await execute('The service does not tell its settings: see what it says.', process.execPath, [server, '--help']),
-  )
+/** The settings that each process reads, by its program, as its --help tells them. */
+export async function readSettings(): Promise<Record<string, Setting[]>> {
+  const read = async (program: string) => {
+    const args = [join(repository, program), '--help']
+    return settingsOf(await execute(`${program} does not tell its settings: see what it says.`, process.execPath, args))
+  }
+  return { [server]: await read(server), [worker]: await read(worker) }
 }
 
 /** The settings in a help text. Throws an Error if there are none. */
@@ -28,33 +31,47 @@ export function settingsOf(help: string): Setting[] {
   return settings
 }
 
-/** What /metrics of the service holds after an order was placed, read, listed and refused: a real one, on PostgreSQL. */
+/**
+ * What /metrics of the service holds after an order was placed, read, listed and refused, and /metrics of a worker: real
+ * ones, on PostgreSQL.
+ */
 export async function scrapeService(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), 'orders-metrics-'))
   const database = await startEmbeddedPostgres({ dataDir })
   try {
     const migrate = [join(repository, 'packages/database/src/migrate-cli.ts')]
     await execute('The database was not migrated.', process.execPath, migrate, { DATABASE_URL: database.url })
-    return await withService(database.url, useService)
+    const settings = { HOST: '127.0.0.1', PORT: '0', DRAIN_DELAY_MS: '0' }
+    const told = await withProcess(server, { DATABASE_URL: database.url, ...settings }, useService)
+    return `${told}\n${await scrapeWorker(database.url)}`
   } finally {
     await database.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
 }
 
-async function withService<T>(DATABASE_URL: string, use: (address: string) => Promise<T>): Promise<T> {
-  // Nothing of the caller's environment may move /metrics or limit what is asked here.
-  const settings = { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', DRAIN_DELAY_MS: '0' }
-  const child = spawn(process.execPath, [server], {
-    env: { ...settings, DATABASE_URL },
+/** What /metrics of a worker holds on a database that is migrated. */
+export function scrapeWorker(DATABASE_URL: string): Promise<string> {
+  const settings = { DATABASE_URL, ADMIN_PORT: '0', LOG_LEVEL: 'info' }
+  return withProcess(worker, settings, async (address) => (await fetch(new URL('/metrics', address))).text())
+}
+
+async function withProcess<T>(
+  program: string,
+  settings: Record<string, string>,
+  use: (address: string) => Promise<T>,
+): Promise<T> {
+  const child = spawn(process.execPath, [join(repository, program)], {
+    // Nothing of the caller's environment may move /metrics or limit what is asked here.
+    env: { PATH: process.env.PATH, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')
   try {
     const first = once(createInterface(child.stdout), 'line')
     const [line] = await Promise.race([first, exited.then(([code]) => [`it ended with ${code}`])])
-    const [, address] = /(https?:\/\/\S+)$/.exec(String(line)) ?? []
-    if (address === undefined) throw new Error(`The service did not start: ${line}`)
+    const [address] = /https?:\/\/[^\s"]+/.exec(String(line)) ?? []
+    if (address === undefined) throw new Error(`${program} did not start: ${line}`)
     return await use(address)
   } finally {
     child.kill('SIGTERM')

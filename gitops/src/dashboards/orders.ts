@@ -42,7 +42,7 @@ const figures: Chart[] = [
 export function ordersDashboard(): Dashboard {
   const page = new DashboardBuilder('Orders')
     .uid('orders')
-    .description('The orders API, as its own /metrics tell.')
+    .description('The orders API and its worker, as their own /metrics tell.')
     .tags(['orders'])
     .tooltip(DashboardCursorSync.Crosshair)
     .time({ from: 'now-1h', to: 'now' })

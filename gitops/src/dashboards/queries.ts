@@ -1,5 +1,8 @@
 /** The labels of the service's series, of the namespaces that the reader has picked. */
 export const target = 'job="orders-api",namespace=~"$namespace"'
+/** Those of the worker, and of both. */
+export const worker = 'job="orders-worker",namespace=~"$namespace"'
+export const processes = 'job=~"orders-(api|worker)",namespace=~"$namespace"'
 // Probes are many and fast: they would make every figure look better than it is.
 export const asked = `${target},handler!~"/(livez|readyz|ready|health|version|metrics)"`
 export const failed = `${asked},status=~"5.."`

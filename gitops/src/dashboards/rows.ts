@@ -1,5 +1,5 @@
 import type { Graph } from './panels.ts'
-import { asked, failed, latency, quantile, rate, requests, target } from './queries.ts'
+import { asked, failed, latency, processes, quantile, rate, requests, target, worker } from './queries.ts'
 
 const requestsRow: Graph[] = [
   {
@@ -39,7 +39,7 @@ const requestsRow: Graph[] = [
     title: 'Order events',
     description: 'Orders placed, confirmed, completed, cancelled and edited in a second.',
     unit: 'ops',
-    queries: [{ expr: `sum by (type) (${rate('order_events_total')})`, legend: '{{type}}' }],
+    queries: [{ expr: `sum by (type) (${rate('order_events_total', processes)})`, legend: '{{type}}' }],
   },
 ]
 
@@ -91,18 +91,62 @@ const databaseRow: Graph[] = [
   },
 ]
 
+// Every worker tells the same of what waits, so the greatest is as good as any.
+const waiting = (labels = worker) => `max by (where) (orders_events_waiting{${labels}})`
+
+const eventsRow: Graph[] = [
+  {
+    title: 'Events waiting',
+    description: 'In the outbox, where orders write them, in the queue of the workers, and given up as dead letters.',
+    unit: 'short',
+    queries: [{ expr: waiting(), legend: '{{where}}' }],
+  },
+  {
+    title: 'Lag of events',
+    description: 'For how long the oldest event that has not left has waited. From 60 s on there is a warning.',
+    unit: 's',
+    queries: [{ expr: `max(orders_events_lag_seconds{${worker}})` }],
+  },
+  {
+    title: 'Events handed on',
+    description: 'Events in a second that were handed on, put off after a failure, or given up.',
+    unit: 'ops',
+    queries: [{ expr: `sum by (outcome) (${rate('orders_events_relayed_total', worker)})`, legend: '{{outcome}}' }],
+  },
+  {
+    title: 'Workers',
+    description: 'Pods that answer the scrapes of Prometheus.',
+    unit: 'short',
+    queries: [{ expr: `sum(up{${worker}})` }],
+  },
+  {
+    title: 'Backlog of a worker',
+    description: 'Events that wait, for each worker: KEDA adds workers from 1000 on.',
+    unit: 'short',
+    queries: [{ expr: `sum(${waiting(`${worker},where=~"outbox|queue"`)}) / sum(up{${worker}})` }],
+  },
+  {
+    title: 'Failed turns of jobs',
+    description: 'Turns in a second that failed and were repeated, by job of the worker.',
+    unit: 'ops',
+    queries: [
+      { expr: `sum by (exported_job) (${rate('orders_job_failures_total', worker)})`, legend: '{{exported_job}}' },
+    ],
+  },
+]
+
 const processesRow: Graph[] = [
   {
     title: 'CPU by pod',
     description: 'Cores in use; a pod may use one.',
     unit: 'short',
-    queries: [{ expr: `sum by (instance) (${rate('process_cpu_seconds_total')})`, legend: '{{instance}}' }],
+    queries: [{ expr: `sum by (instance) (${rate('process_cpu_seconds_total', processes)})`, legend: '{{instance}}' }],
   },
   {
     title: 'Memory by pod',
     description: 'Memory that the processes hold.',
     unit: 'bytes',
-    queries: [{ expr: `sum by (instance) (process_resident_memory_bytes{${target}})`, legend: '{{instance}}' }],
+    queries: [{ expr: `sum by (instance) (process_resident_memory_bytes{${processes}})`, legend: '{{instance}}' }],
   },
   {
     title: 'Event loop delay by pod, p99',
@@ -116,5 +160,6 @@ const processesRow: Graph[] = [
 export const rows: Record<string, Graph[]> = {
   Requests: requestsRow,
   'Database and batches': databaseRow,
+  'Events and the worker': eventsRow,
   Processes: processesRow,
 }

@@ -6,6 +6,7 @@ import type { Facts, Rule } from './rule.ts'
 type Found = [string, string][]
 
 const server = 'apps/orders-api/src/server.ts'
+const worker = 'apps/orders-worker/src/worker.ts'
 
 /** Pods that run a program of this repository, with the container that does. */
 const programs = (set: Document[]): [Pods, Container][] =>
@@ -15,7 +16,10 @@ const programs = (set: Document[]): [Pods, Container][] =>
     ),
   )
 
-const servers = (set: Document[]) => programs(set).filter(([, { args }]) => args?.includes(server))
+const running = (set: Document[], ...names: string[]) =>
+  programs(set).filter(([, { args }]) => names.some((name) => args?.includes(name)))
+const servers = (set: Document[]) => running(set, server)
+const processes = (set: Document[]) => running(set, server, worker)
 
 const mapsOf = (set: Document[], { envFrom = [] }: Container) =>
   ofKind(set, 'ConfigMap').filter(({ metadata }) =>
@@ -39,35 +43,35 @@ const noStringThat =
         .map(([path]): Found[number] => [`${nameOf(document)} ${path}`, says]),
     )
 
-const isKnown = ({ settings }: Facts, name: string) => settings.some((setting) => setting.name === name)
+// Jobs read no more than the service does.
+const settingsOf = ({ settings }: Facts, { args }: Container) => settings[args?.[0] ?? ''] ?? settings[server] ?? []
+const isKnown = (facts: Facts, container: Container, name: string) =>
+  settingsOf(facts, container).some((setting) => setting.name === name)
 
 export const configurationRules: Record<string, Rule> = {
   'setting-is-known': (set, facts) =>
-    servers(set).flatMap(([, container]) =>
+    processes(set).flatMap(([, container]) =>
       mapsOf(set, container).flatMap((map) =>
         Object.keys(map.data ?? {})
-          .filter((key) => !isKnown(facts, key))
-          .map((key): Found[number] => [`${nameOf(map)} ${key}`, 'is no setting of the service']),
+          .filter((key) => !isKnown(facts, container, key))
+          .map((key): Found[number] => [`${nameOf(map)} ${key}`, `is no setting of ${container.name}`]),
       ),
     ),
   'variable-is-known': (set, facts) =>
-    programs(set).flatMap(([{ owner }, { env = [] }]) =>
-      env
-        .filter(({ name }) => !name.startsWith('NODE_') && !isKnown(facts, name))
-        .map(({ name }): Found[number] => [`${nameOf(owner)} ${name}`, 'is no setting of the service']),
+    programs(set).flatMap(([{ owner }, container]) =>
+      (container.env ?? [])
+        .filter(({ name }) => !name.startsWith('NODE_') && !isKnown(facts, container, name))
+        .map(({ name }): Found[number] => [`${nameOf(owner)} ${name}`, `is no setting of ${container.name}`]),
     ),
-  'required-settings-are-given': (set, { settings }) =>
-    servers(set).flatMap(([{ owner }, container]) => {
+  'required-settings-are-given': (set, facts) =>
+    processes(set).flatMap(([{ owner }, container]) => {
       const given = new Set([
         ...mapsOf(set, container).flatMap(({ data }) => Object.keys(data ?? {})),
         ...(container.env ?? []).map(({ name }) => name),
       ])
-      return settings
+      return settingsOf(facts, container)
         .filter(({ name, required }) => required && !given.has(name) && !given.has(`${name}_FILE`))
-        .map(({ name }): Found[number] => [
-          nameOf(owner),
-          `does not give ${name}, without which the service does not start`,
-        ])
+        .map(({ name }): Found[number] => [nameOf(owner), `does not give ${name}, without which it does not start`])
     }),
   'tokens-are-required': (set) =>
     servers(set).flatMap(([{ owner }, container]): Found => {
@@ -76,10 +80,12 @@ export const configurationRules: Record<string, Rule> = {
       const says = 'takes who brings no token for a member of the organisation default: set AUTH_MODE to required'
       return given.AUTH_MODE === 'required' ? [] : [[nameOf(owner), says]]
     }),
-  'ports-are-the-settings': (set) =>
-    servers(set).flatMap(([{ owner }, container]) =>
+  'ports-are-the-settings': (set, facts) =>
+    processes(set).flatMap(([{ owner }, container]) =>
       mapsOf(set, container).flatMap(({ data = {} }) =>
-        Object.entries({ http: data.PORT, admin: data.ADMIN_PORT })
+        Object.entries({ http: 'PORT', admin: 'ADMIN_PORT' })
+          .filter(([, setting]) => isKnown(facts, container, setting))
+          .map(([name, setting]) => [name, data[setting]] as const)
           .filter(([name, port]) => container.ports?.find((p) => p.name === name)?.containerPort !== Number(port))
           .map(([name, port]): Found[number] => [
             nameOf(owner),

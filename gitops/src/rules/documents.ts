@@ -74,6 +74,7 @@ export type ApplicationSource = {
 export type Spec = {
   replicas?: number
   instances?: number
+  postgresql?: { parameters?: Record<string, string> }
   selector?: Selector & Labels
   template?: { metadata?: { labels?: Labels; annotations?: Labels; name?: string }; spec?: PodSpec & Spec }
   strategy?: {
@@ -92,6 +93,7 @@ export type Spec = {
   maxReplicas?: number
   minReplicaCount?: number
   maxReplicaCount?: number
+  triggers?: { type: string; name?: string; metadata: Record<string, string> }[]
   minAvailable?: number | string
   maxUnavailable?: number | string
   hard?: Record<string, string | number>

@@ -1,5 +1,6 @@
 import { argocdRules } from './argocd.ts'
 import { configurationRules } from './configuration.ts'
+import { connectionRules } from './connections.ts'
 import type { Document } from './documents.ts'
 import { namespaceRules } from './namespace.ts'
 import { networkRules } from './network.ts'
@@ -16,6 +17,7 @@ export const rules: Record<string, Rule> = {
   ...namespaceRules,
   ...orderRules,
   ...configurationRules,
+  ...connectionRules,
   ...argocdRules,
 }
 

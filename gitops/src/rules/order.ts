@@ -77,7 +77,7 @@ export const orderRules: Record<string, Rule> = {
       argumentsOf(spec?.template?.spec).includes('packages/database/src/migrate-cli.ts'),
     )
     const services = podsOf(set).filter(
-      ({ spec, ends }) => !ends && argumentsOf(spec).includes('apps/orders-api/src/server.ts'),
+      ({ spec, ends }) => !ends && argumentsOf(spec).some((path) => /^apps\/[^/]+\/src\//.test(path)),
     )
     if (services.length > 0 && migrations.length === 0)
       return [['Job', 'none migrates the database before the service starts']]

@@ -1,11 +1,12 @@
 import type { Document } from './documents.ts'
 
-/** A setting of the service. */
+/** A setting of a process. */
 export type Setting = { name: string; required: boolean }
 
 /** What a rule may know beside the set that it looks at. */
 export type Facts = {
-  settings: Setting[]
+  /** The settings that each process reads, by its program. */
+  settings: Record<string, Setting[]>
   /** Every rendered set, by its path below gitops/. */
   sets: Map<string, Document[]>
   /** Is there a file or a folder, by its path in the repository. */

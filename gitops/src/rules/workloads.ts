@@ -27,12 +27,20 @@ export const workloadRules: Record<string, Rule> = {
       const kind = target?.kind ?? 'Deployment'
       const known = set.some((document) => document.kind === kind && document.metadata.name === target?.name)
       if (!known) return [[nameOf(scaler), `scales ${kind}/${target?.name}, which is not in this set`]]
-      const least = minReplicas ?? minReplicaCount ?? 1
+      // What they take where nothing is said.
+      const least = minReplicas ?? minReplicaCount ?? (scaler.kind === 'ScaledObject' ? 0 : 1)
       const most = maxReplicas ?? maxReplicaCount ?? 100
       return least > most || least < 1
         ? [[nameOf(scaler), `scales from ${least} to ${most}: write 1 or more, then as many or more`]]
         : []
     }),
+  // Metrics of all namespaces are in one Prometheus: the backlog of another would scale this one.
+  'scaler-asks-of-its-namespace': (set) =>
+    ofKind(set, 'ScaledObject').flatMap((scaler) =>
+      (scaler.spec?.triggers ?? [])
+        .filter(({ type, metadata: { query } }) => type === 'prometheus' && !query?.includes(namespaceLabel(scaler)))
+        .map((): Found[number] => [nameOf(scaler), `scales by all namespaces: ask for ${namespaceLabel(scaler)}`]),
+    ),
   'budget-lets-nodes-drain': (set) =>
     ofKind(set, 'PodDisruptionBudget').flatMap((budget): Found => {
       const { selector = {}, minAvailable, maxUnavailable } = budget.spec ?? {}
@@ -44,9 +52,11 @@ export const workloadRules: Record<string, Rule> = {
       const blocks = kept !== undefined ? kept >= least : Number.parseInt(String(maxUnavailable ?? 0), 10) < 1
       return blocks ? [[nameOf(budget), `keeps all ${least} pods, so that no node can drain: allow one to go`]] : []
     }),
+  // What works from a queue may be away for as long as a pod takes to start; whoever asks for a page may not wait.
   'enough-pods-to-lose-one': (set, _facts, path) => {
     const needed = /\/prod-[^/]+$/.test(path) ? 3 : /\/staging-[^/]+$/.test(path) ? 2 : 1
     return serving(set)
+      .filter(({ spec }) => spec.containers.some(({ ports = [] }) => ports.some(({ name }) => name === 'http')))
       .filter(({ owner, least }) => least < needed && owner.metadata.name.startsWith('orders-'))
       .map(({ owner, least }) => [nameOf(owner), `runs as few as ${least} pods here: let it be ${needed} or more`])
   },
@@ -151,6 +161,8 @@ export const workloadRules: Record<string, Rule> = {
       return services ? [] : [[nameOf(rollout), 'needs a stable and a canary Service of this set']]
     }),
 }
+
+const namespaceLabel = ({ metadata }: Document) => `namespace="${metadata.namespace}"`
 
 function settingOf(set: Document[], configMap: string | undefined, key: string): string | undefined {
   return ofKind(set, 'ConfigMap').find(({ metadata }) => metadata.name === configMap)?.data?.[key]

@@ -6,7 +6,7 @@ export async function untilAlive(base: URL, ms: number, gone: () => boolean): Pr
   for (;;) {
     const answer = await fetch(new URL('/readyz', base), { signal: AbortSignal.timeout(2000) }).catch(() => undefined)
     if (answer?.ok) return
-    if (gone()) throw new Error('The service ended before it was ready: see its output above.')
+    if (gone()) throw new Error('It ended before it was ready: see its output above.')
     if (Date.now() > deadline) throw new Error(`${base} is not ready after ${ms} ms.`)
     await delay(100)
   }
@@ -31,6 +31,12 @@ export async function checkService(base: URL, admin: URL, commit?: string): Prom
     if (!version.text.includes(`"${commit}"`)) faults.push(`/version does not tell ${commit}: ${version.text}`)
   }
   return faults
+}
+
+/** What is wrong with a worker that is measured at `admin`. Empty when nothing is. */
+export async function checkWorker(admin: URL): Promise<string[]> {
+  const { text } = await get(new URL('/metrics', admin))
+  return /^orders_events_lag_seconds \d/m.test(text) ? [] : [`/metrics of the worker does not tell its lag: ${text}`]
 }
 
 async function get(url: URL): Promise<{ status: number; text: string }> {

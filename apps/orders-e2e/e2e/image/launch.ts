@@ -7,6 +7,7 @@ const root = join(import.meta.dirname, '../../../..')
 /** What an image can be told to do: the commands that the manifests name. */
 export const commands = {
   serve: 'apps/orders-api/src/server.ts',
+  work: 'apps/orders-worker/src/worker.ts',
   migrate: 'packages/database/src/migrate-cli.ts',
 } as const
 

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { checkService } from './check-service.ts'
+import { checkService, checkWorker } from './check-service.ts'
 import { fromImage, fromSources } from './launch.ts'
 import { runService } from './running-service.ts'
 
-const usage = `Runs an image as a cluster would and asks it for its health, a page and the metrics of that page.
+const usage = `Runs an image as a cluster would, API and worker, and asks for health, a page and the metrics of both.
 
 Usage: node apps/orders-e2e/e2e/image/test-image.ts IMAGE|--sources`
 
@@ -18,12 +18,12 @@ const inspect = () => execFileSync('docker', ['image', 'inspect', '--format', re
 try {
   if (image !== '--sources' && image.includes('@')) execFileSync('docker', ['pull', '--quiet', image])
   const commit = image === '--sources' ? 'unknown' : inspect().trim()
-  const { base, admin, stop } = await runService(image === '--sources' ? fromSources : fromImage(image))
-  const faults = await checkService(base, admin, commit)
+  const { base, admin, worker, stop } = await runService(image === '--sources' ? fromSources : fromImage(image))
+  const faults = [...(await checkService(base, admin, commit)), ...(await checkWorker(worker))]
   await stop()
   for (const fault of faults) console.error(`${image}: ${fault}`)
   if (faults.length > 0) process.exitCode = 1
-  else console.log(`${image} migrates, serves, is measured, tells ${commit} and ends well.`)
+  else console.log(`${image} migrates, serves, works, is measured, tells ${commit} and ends well.`)
 } catch (error) {
   console.error((error as Error).message)
   process.exitCode = 1
