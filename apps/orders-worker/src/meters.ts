@@ -42,14 +42,14 @@ export function createMeters(readLag: () => Promise<Lag>) {
   const failures = new Counter({
     name: 'orders_job_failures_total',
     help: 'Turns of a job that failed, and were repeated.',
-    labelNames: ['job'],
+    labelNames: ['task'],
     registers,
   })
-  for (const job of ['move', 'relay', 'prune']) failures.inc({ job }, 0)
+  for (const job of ['move', 'relay', 'prune']) failures.inc({ task: job }, 0)
   return {
     registry,
     onOutcome: (outcome: (typeof outcomes)[number], count: number) => handed.inc({ outcome }, count),
     onEvents: (type: string, count: number) => events.inc({ type }, count),
-    onFailure: (job: string) => failures.inc({ job }),
+    onFailure: (job: string) => failures.inc({ task: job }),
   }
 }

@@ -129,9 +129,7 @@ const eventsRow: Graph[] = [
     title: 'Failed turns of jobs',
     description: 'Turns in a second that failed and were repeated, by job of the worker.',
     unit: 'ops',
-    queries: [
-      { expr: `sum by (exported_job) (${rate('orders_job_failures_total', worker)})`, legend: '{{exported_job}}' },
-    ],
+    queries: [{ expr: `sum by (task) (${rate('orders_job_failures_total', worker)})`, legend: '{{task}}' }],
   },
 ]
 

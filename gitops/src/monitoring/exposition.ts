@@ -3,7 +3,7 @@ import { selectorsOf } from './promql.ts'
 /** What a scrape holds: each series name (with _bucket and the like) and its labels. */
 export type Exposition = Map<string, Set<string>>
 
-// Prometheus itself makes these, and gives every series the labels of its target; its own by those names it renames.
+// Prometheus itself makes these, and gives every series the labels of its target.
 const made: [string, string[]][] = [['up', []]]
 const targetLabels = new Set(['job', 'instance', 'namespace', 'pod', 'service', 'container', 'endpoint'])
 
@@ -14,8 +14,7 @@ export function readExposition(text: string): Exposition {
     const [, name, labels = ''] = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+/.exec(line) ?? []
     if (name === undefined) continue
     const known = found.get(name) ?? new Set()
-    for (const [, label] of labels.matchAll(/(\w+)="(?:[^"\\]|\\.)*"/g))
-      known.add(targetLabels.has(label as string) ? `exported_${label}` : (label as string))
+    for (const [, label] of labels.matchAll(/(\w+)="(?:[^"\\]|\\.)*"/g)) known.add(label as string)
     found.set(name, known)
   }
   return found

@@ -56,7 +56,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       leased_until timestamptz NOT NULL DEFAULT '-infinity',
       served_at timestamptz NOT NULL DEFAULT '-infinity'
     ) WITH (fillfactor = 10)`.execute(db)
-  await sql`INSERT INTO event_lanes (lane) SELECT generate_series(0, 15)`.execute(db)
+  await sql`INSERT INTO event_lanes (lane) SELECT generate_series(0, 63)`.execute(db)
 
   // Events that have had their effect: whoever gets one again does nothing.
   await sql`

@@ -15,7 +15,7 @@ export type Lane = { lane: number; lease: number }
 
 /** Any number that no other user of advisory locks takes. */
 const moverLock = 7_106_115_001
-const lanes = 16
+const lanes = 64
 
 /**
  * Moves the oldest events from the outbox to the log and the queue, in one statement: each is in both or in neither. One

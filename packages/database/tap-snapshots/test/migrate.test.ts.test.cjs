@@ -366,7 +366,7 @@ CREATE TABLE event_lanes (
   served_at timestamptz NOT NULL DEFAULT '-infinity'
 ) WITH (fillfactor = 10);
 
-INSERT INTO event_lanes (lane) SELECT generate_series(0, 15);
+INSERT INTO event_lanes (lane) SELECT generate_series(0, 63);
 
 CREATE TABLE inbox (
   org_id uuid NOT NULL,
