@@ -34,26 +34,29 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
   const relay = createRelay({
     database: everyOrg,
     handOn: appendFirst(history, processEvents),
+    handsOn: config.HISTORY_COSMOS_ENDPOINT ? 'all' : 'placed',
     onOutcome: meters.onOutcome,
   })
   const pruning = createPruning(everyOrg)
 
-  const loop = (name: string, work: () => Promise<number>, everyMs = idleMs) =>
+  const loop = (name: string, work: () => Promise<number>, more: { idleMs?: number; perSecond?: number } = {}) =>
     startLoop({
       work,
-      idleMs: everyMs,
+      idleMs,
+      ...more,
       onFailure: (error) => {
         meters.onFailure(name)
         server.log.warn({ err: error, job: name }, 'a job failed, and will be tried again')
       },
     })
   const relaying = Array.from({ length: relays }, () => loop('relay', relay.relay))
-  const moving = loop('move', async () => {
+  const move = async () => {
     const moved = await relay.move()
     if (moved > 0) for (const { wake } of relaying) wake()
     return moved
-  })
-  const loops = [moving, ...relaying, loop('prune', pruning.prune, pruneEveryMs)]
+  }
+  const moving = loop('move', move, { perSecond: config.EVENTS_PER_SECOND })
+  const loops = [moving, ...relaying, loop('prune', pruning.prune, { idleMs: pruneEveryMs })]
   const wake = () => {
     for (const { wake } of [moving, ...relaying]) wake()
   }

@@ -15,6 +15,12 @@ export const Settings = Type.Object({
     default: 5000,
     description: 'How long to wait at start for a database that does not answer.',
   }),
+  EVENTS_PER_SECOND: Type.Integer({
+    minimum: 10,
+    maximum: 1_000_000,
+    default: 6000,
+    description: 'Events that leave the outbox in a second at most, so that a backlog slows nobody who places orders.',
+  }),
   ADMIN_PORT: Type.Optional(
     Type.Integer({
       minimum: 0,

@@ -5,6 +5,8 @@ type Options = {
   work: () => Promise<number>
   /** Milliseconds until it is tried without being woken. */
   idleMs: number
+  /** The most work that it does in a second. */
+  perSecond?: number | undefined
   onFailure: (error: Error) => void
 }
 
@@ -16,7 +18,7 @@ const longestPauseMs = 30_000
  * Works for as long as there is something to do, and then waits to be woken. After a failure it waits twice as long each
  * time, with jitter, and nobody wakes it: many that fail together must not come back together.
  */
-export function startLoop({ work, idleMs, onFailure }: Options) {
+export function startLoop({ work, idleMs, perSecond = Number.POSITIVE_INFINITY, onFailure }: Options) {
   const stopping = new AbortController()
   let waking = Promise.withResolvers<void>()
   let failures = 0
@@ -24,9 +26,11 @@ export function startLoop({ work, idleMs, onFailure }: Options) {
   async function turn(): Promise<void> {
     try {
       waking = Promise.withResolvers<void>()
+      const started = performance.now()
       const found = await work()
       failures = 0
-      if (found === 0) await Promise.race([waking.promise, pause(idleMs)])
+      if (found > 0) await pause(Math.max(0, (found / perSecond) * 1000 - (performance.now() - started)))
+      else await Promise.race([waking.promise, pause(idleMs)])
     } catch (error) {
       onFailure(error as Error)
       const longest = Math.min(longestPauseMs, 100 * 2 ** failures++)

@@ -20,9 +20,9 @@ const lanes = 64
 /**
  * Moves the oldest events from the outbox to the log and the queue, in one statement: each is in both or in neither. One
  * process at a time moves, so that an organisation's positions follow the order of its events; others move nothing.
- * Answers { moved }.
+ * Without `all`, only the first event of an order is queued. Answers { moved }.
  */
-export function moveEvents(limit: number): Statement {
+export function moveEvents(limit: number, all: boolean): Statement {
   return {
     name: 'move_events',
     text: `WITH taken AS (
@@ -41,12 +41,12 @@ export function moveEvents(limit: number): Statement {
         FROM taken JOIN counted USING (org_id) JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT hashtext(org_id || order_id) & ${lanes - 1}, org_id, order_id, sequence FROM taken ORDER BY id
+        SELECT hashtext(org_id || order_id) & ${lanes - 1}, org_id, order_id, sequence FROM taken WHERE $2 OR sequence = 1 ORDER BY id
       )
       SELECT count(events)::int AS orgs, coalesce(sum(events), 0)::int AS moved,
         (SELECT count(*) FROM (SELECT pg_notify('events', org_id::text) FROM counted)) AS told
       FROM counted`,
-    values: [limit],
+    values: [limit, all],
   }
 }
 

@@ -22,6 +22,8 @@ type Options = {
    * What it was given before may come again.
    */
   handOn: (events: QueuedEvent[]) => Promise<Outcome[]>
+  /** Whether it is given every event, or only those of orders that were placed. */
+  handsOn?: 'all' | 'placed'
   onOutcome?: (outcome: 'handed-on' | 'postponed' | 'buried', count: number) => void
   /** Pauses in milliseconds before an event that failed is tried again; after the last one it is given up. */
   retryPauses?: number[]
@@ -30,7 +32,7 @@ type Options = {
 
 export type Lag = { outbox: number; queue: number; dead_letters: number; oldest_seconds: number }
 
-const moveAtOnce = 2000
+const moveAtOnce = 500
 const lanesAtOnce = 8
 // Far longer than a batch may take: every statement and every hand-over has a limit of its own.
 const leaseSeconds = 30
@@ -40,11 +42,18 @@ const leaseSeconds = 30
  * when it was killed is handed on by another one when its lease has run out.
  */
 export function createRelay(options: Options) {
-  const { database, handOn, onOutcome, retryPauses = [1000, 5000, 15_000, 60_000], batch = 200 } = options
+  const {
+    database,
+    handOn,
+    handsOn = 'all',
+    onOutcome,
+    retryPauses = [1000, 5000, 15_000, 60_000],
+    batch = 200,
+  } = options
 
   /** Moves events from the outbox to the log and the queue. Returns how many. */
   async function move(): Promise<number> {
-    const [row] = await database.runGlobal<{ moved: number }>(moveEvents(moveAtOnce))
+    const [row] = await database.runGlobal<{ moved: number }>(moveEvents(moveAtOnce, handsOn === 'all'))
     return row?.moved ?? 0
   }
 
