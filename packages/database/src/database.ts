@@ -70,6 +70,11 @@ const setUser = (userId: string) => ({
   text: "SELECT set_config('app.user_id', $1, true)",
   values: [userId],
 })
+const lockExclusively = (lock: number) => ({
+  name: 'lock_exclusively',
+  text: 'SELECT pg_advisory_xact_lock($1)',
+  values: [lock],
+})
 const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
   name: 'set_tenant_and_patience',
   text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
@@ -186,6 +191,14 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     return rows
   }
 
+  /**
+   * Runs a statement of no one organisation while no other process runs one under the same `lock`: it sees all that those
+   * before it did.
+   */
+  function runExclusively<Row extends object>(lock: number, statement: Statement): Promise<Row[]> {
+    return burst(begin, lockExclusively(lock), statement)
+  }
+
   return {
     inTenant,
     elsewhere,
@@ -193,6 +206,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     readInTenant,
     readAsUser,
     runGlobal,
+    runExclusively,
     /** Connections in use, idle, and requests that wait for one. */
     poolState: () => ({
       total: pool.totalCount,
