@@ -66,6 +66,10 @@ export const Settings = Type.Object({
         'redis:// or rediss:// address where all processes count rate limits; without it each counts its own.',
     }),
   ),
+  WEBHOOKS_ALLOW_LOOPBACK: Choice(['true', 'false'], {
+    default: 'false',
+    description: 'true, for development: webhooks may be http addresses of this machine.',
+  }),
   DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,
     maximum: 15_000,
