@@ -8,7 +8,19 @@ const folder = join(import.meta.dirname, 'assets')
 const year = 31_536_000 // seconds
 
 // Later sheets refine earlier ones.
-const sheets = ['tokens', 'base', 'layout', 'chips', 'forms', 'buttons', 'tables', 'totals', 'order', 'media']
+const sheets = [
+  'tokens',
+  'base',
+  'layout',
+  'chips',
+  'forms',
+  'buttons',
+  'tables',
+  'totals',
+  'order',
+  'webhooks',
+  'media',
+]
 const files = [
   { name: 'site.css', type: 'text/css; charset=utf-8', parts: sheets.map((sheet) => `site/${sheet}.css`) },
   { name: 'icon.svg', type: 'image/svg+xml', parts: ['icon.svg'] },

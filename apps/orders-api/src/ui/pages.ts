@@ -6,6 +6,8 @@ import { errorPages } from './error-pages.ts'
 import { orderPage } from './order-page.ts'
 import { ordersPage } from './orders-page.ts'
 import { placeOrderPage } from './place-order-page.ts'
+import { webhookPage } from './webhook-page.ts'
+import { webhooksPage } from './webhooks-page.ts'
 
 /** The pages: forms instead of JSON, and every refusal a page. */
 export async function pages(app: FastifyInstance, { defaultCurrency }: { defaultCurrency: string }) {
@@ -20,5 +22,7 @@ export async function pages(app: FastifyInstance, { defaultCurrency }: { default
   await app.register(ordersPage, { defaultCurrency })
   await app.register(placeOrderPage, { defaultCurrency })
   await app.register(orderPage)
+  await app.register(webhooksPage)
+  await app.register(webhookPage)
   await app.register(errorPages)
 }
