@@ -1,7 +1,9 @@
-import type { Orders, People } from '@orders/orders'
+import type { DeadLetters, Orders, People, Webhooks } from '@orders/orders'
 import * as schemas from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
 import { createOpenIdSignIns } from './access/openid-sign-in.ts'
+import { deadLetterRoutes } from './api/dead-letters.ts'
+import { deliveryRoutes } from './api/deliveries.ts'
 import { exportRoutes } from './api/export.ts'
 import { importRoutes } from './api/import.ts'
 import { meRoutes } from './api/me.ts'
@@ -11,6 +13,7 @@ import { orderStreamRoutes } from './api/order-stream.ts'
 import { orderRoutes } from './api/orders.ts'
 import { organisationRoutes } from './api/organisations.ts'
 import { projectRoutes } from './api/projects.ts'
+import { webhookRoutes } from './api/webhooks.ts'
 import type { Config } from './config.ts'
 import access from './plugins/access.ts'
 import audit from './plugins/audit.ts'
@@ -28,12 +31,15 @@ import rateLimits from './plugins/rate-limits.ts'
 import slowBody from './plugins/slow-body.ts'
 import strictJson from './plugins/strict-json.ts'
 import view from './plugins/view.ts'
+import webhooks from './plugins/webhooks.ts'
 import { cspReports } from './ui/csp-reports.ts'
 import { pages } from './ui/pages.ts'
 
 type Given = {
   orders?: Orders
   people?: People
+  webhooks?: Webhooks
+  deadLetters?: DeadLetters
   /** The clock of rate limits, in milliseconds. */
   now?: () => number
   /** Milliseconds that a reader of the stream may take nothing. */
@@ -80,6 +86,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     orders: given.orders,
   })
   await server.register(orderStream, { databaseUrl: config.DATABASE_URL, patienceMs: given.patienceMs })
+  await server.register(webhooks, { allowLoopback: config.WEBHOOKS_ALLOW_LOOPBACK === 'true', given })
   await server.register(health, { version })
   await server.register(view)
 
@@ -97,6 +104,9 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
       await scope.register(organisationRoutes)
       await scope.register(memberRoutes)
       await scope.register(projectRoutes)
+      await scope.register(webhookRoutes)
+      await scope.register(deliveryRoutes)
+      await scope.register(deadLetterRoutes)
     },
     { prefix: '/api/v1' },
   )

@@ -88,6 +88,10 @@ export const Settings = Type.Object({
     default: 'orders',
     description: 'Database in that account that has the container order-events.',
   }),
+  WEBHOOKS_ALLOW_LOOPBACK: Choice(['true', 'false'], {
+    default: 'false',
+    description: 'true, for development: webhooks may be http addresses of this machine.',
+  }),
   DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,
     maximum: 15_000,

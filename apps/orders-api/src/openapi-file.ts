@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import type { Orders, People } from '@orders/orders'
+import type { DeadLetters, Orders, People, Webhooks } from '@orders/orders'
 import Fastify from 'fastify'
 import { app } from './app.ts'
 import { readConfig } from './config.ts'
@@ -7,11 +7,19 @@ import { serverOptions } from './server-options.ts'
 
 const usage = 'Say what to do with the committed OpenAPI document: --write or --check, and its path if it is another.'
 
+/** Instead of use cases that need a database. */
+export const standIns = {
+  orders: { idle: async () => {} } as Orders,
+  people: {} as People,
+  webhooks: {} as Webhooks,
+  deadLetters: {} as DeadLetters,
+}
+
 /** The OpenAPI document of the service as it is committed. Opens no database: routes are described, never called. */
 export async function openapiText(): Promise<string> {
   const config = readConfig({ DATABASE_URL: 'postgresql://localhost/orders', LOG_LEVEL: 'silent' })
   const server = Fastify(serverOptions(config))
-  await app(server, config, { orders: { idle: async () => {} } as Orders, people: {} as People })
+  await app(server, config, standIns)
   await server.ready()
   const text = `${JSON.stringify(sorted(server.swagger()), null, 2)}\n`
   await server.close()

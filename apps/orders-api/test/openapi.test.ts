@@ -10,7 +10,7 @@ import t from 'tap'
 import { may } from '../src/access/rules.ts'
 import { app } from '../src/app.ts'
 import { readConfig } from '../src/config.ts'
-import { openapiText } from '../src/openapi-file.ts'
+import { openapiText, standIns } from '../src/openapi-file.ts'
 import { serverOptions } from '../src/server-options.ts'
 import { startService } from './service.ts'
 
@@ -58,7 +58,7 @@ t.test('a service with a route that does not say who may call it does not start'
   const start = async (schema?: FastifySchema) => {
     const server = Fastify(serverOptions(offline))
     t.teardown(() => server.close())
-    await app(server, offline, { orders: { idle: async () => {} } as never, people: {} as never })
+    await app(server, offline, standIns)
     server.get('/planted', { ...(schema && { schema }) }, async () => 'for all')
     await server.ready()
   }
@@ -73,7 +73,7 @@ t.test('every route is described once, or is an alias, a page or the description
   server.addHook('onRoute', ({ method, url }) => {
     for (const name of [method].flat()) if (name !== 'HEAD') routes.push(`${name.toLowerCase()} ${url}`)
   })
-  await app(server, offline, { orders: { idle: async () => {} } as never, people: {} as never })
+  await app(server, offline, standIns)
   await server.ready()
   await server.close()
   const hidden = /^\w+ \/($|ready$|orders|docs|openapi\.json$|ui\/|sign-(in|out)|errors|assets\/|favicon|errors)/

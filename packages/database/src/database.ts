@@ -75,6 +75,11 @@ const setHeld = (digest: Buffer) => ({
   text: "SELECT set_config('app.held_digest', $1, true)",
   values: [digest.toString('hex')],
 })
+const lockExclusively = (lock: number) => ({
+  name: 'lock_exclusively',
+  text: 'SELECT pg_advisory_xact_lock($1)',
+  values: [lock],
+})
 const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
   name: 'set_tenant_and_patience',
   text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
@@ -201,6 +206,14 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     return rows
   }
 
+  /**
+   * Runs a statement of no one organisation while no other process runs one under the same `lock`: it sees all that those
+   * before it did.
+   */
+  function runExclusively<Row extends object>(lock: number, statement: Statement): Promise<Row[]> {
+    return burst(begin, lockExclusively(lock), statement)
+  }
+
   return {
     inTenant,
     elsewhere,
@@ -210,6 +223,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     runAsHolder,
     readAsHolder,
     runGlobal,
+    runExclusively,
     /** Connections in use, idle, and requests that wait for one. */
     poolState: () => ({
       total: pool.totalCount,

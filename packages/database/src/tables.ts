@@ -85,6 +85,25 @@ export interface SessionsTable {
   ends_at: Time
 }
 
+export interface WebhooksTable {
+  org_id: string
+  id: Generated<string>
+  url: string
+  description: string | null
+  event_types: string[] | null
+  signature: string
+  key: Buffer
+  previous_key: Buffer | null
+  previous_key_ends_at: Time | null
+  enabled: Generated<boolean>
+  disabled_reason: string | null
+  disabled_at: Time | null
+  first_failure_at: Time | null
+  version: Generated<number>
+  created_at: Time
+  updated_at: Time
+}
+
 export interface Tables {
   organisations: OrganisationsTable
   projects: ProjectsTable
@@ -97,6 +116,7 @@ export interface Tables {
   order_events: OrderEventsTable
   outbox: OutboxTable
   idempotency_records: IdempotencyRecordsTable
+  webhooks: WebhooksTable
   service_keys: { name: string; key: Buffer }
   kysely_migration: { name: string }
 }

@@ -4,9 +4,9 @@ import { OrdersError } from './errors.ts'
 import { maxPage } from './read-orders.ts'
 import { toRfc3339 } from './row.ts'
 
-/** What organisations, projects and members have in common: lists, newest first, and names for addresses. */
+/** What organisations, projects, members and webhooks have in common: lists, newest first, and names for addresses. */
 
-type Timed = { created_at: string; updated_at: string }
+type Timed = { created_at: string }
 type Cursors = ReturnType<typeof createCursors>
 
 const slugPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
@@ -23,12 +23,11 @@ export function assertSlug(
   ])
 }
 
-/** Times as the contract writes them. */
-export const withTimes = <Row extends Timed>(row: Row): Row => ({
-  ...row,
-  created_at: toRfc3339(row.created_at),
-  updated_at: toRfc3339(row.updated_at),
-})
+/** Times as the contract writes them: each column whose name ends in _at, unless it is null. */
+export function withTimes<Row extends Timed>(row: Row): Row {
+  const times = Object.entries(row).filter(([name, value]) => name.endsWith('_at') && value !== null)
+  return { ...row, ...Object.fromEntries(times.map(([name, value]) => [name, toRfc3339(value as string)])) }
+}
 
 /** Reads one page: `read` gets the position after which it begins and the number of rows to read. */
 export async function readPage<Row extends Timed>(

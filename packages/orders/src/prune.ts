@@ -8,6 +8,7 @@ const kept = [
   ['event_log', 'logged_at', '7 days'],
   ['inbox', 'handled_at', '8 days'],
   ['revoked_tokens', 'expires_at', '0 hours'],
+  ['webhook_deliveries', 'created_at', '30 days'],
 ] as const
 
 /** Deletes what is past its time, a few thousand rows at a time. `database` is a worker's. */

@@ -1,5 +1,6 @@
 import type { Statement } from '@orders/database'
 import type { OrderEventType } from '@orders/schema'
+import type { Position } from './cursor.ts'
 import type { OrderRow } from './row.ts'
 
 /** An event in the queue, and the order as it was after it. */
@@ -16,11 +17,13 @@ export type Lane = { lane: number; lease: number }
 /** Any number that no other user of advisory locks takes. */
 const moverLock = 7_106_115_001
 const lanes = 64
+const laneOf = `hashtext(org_id || order_id) & ${lanes - 1}`
 
 /**
  * Moves the oldest events from the outbox to the log and the queue, in one statement: each is in both or in neither. One
  * process at a time moves, so that an organisation's positions follow the order of its events; others move nothing.
- * Without `all`, only the first event of an order is queued. Answers { moved }.
+ * Without `all`, only the first event of an order is queued. Each webhook that wants an event gets a delivery of it; types
+ * are looked up only for organisations that have webhooks. Answers { moved }.
  */
 export function moveEvents(limit: number, all: boolean): Statement {
   return {
@@ -41,7 +44,16 @@ export function moveEvents(limit: number, all: boolean): Statement {
         FROM taken JOIN counted USING (org_id) JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT hashtext(org_id || order_id) & ${lanes - 1}, org_id, order_id, sequence FROM taken WHERE $2 OR sequence = 1 ORDER BY id
+        SELECT ${laneOf}, org_id, order_id, sequence FROM taken WHERE $2 OR sequence = 1 ORDER BY id
+      ), wanted AS MATERIALIZED (
+        SELECT t.org_id, t.order_id, t.sequence, w.id AS webhook_id, w.event_types
+        FROM webhooks w JOIN taken t ON t.org_id = w.org_id WHERE w.enabled
+      ), fanned_out AS (
+        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
+        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type FROM wanted w
+        JOIN orders o ON o.org_id = w.org_id AND o.id = w.order_id
+        JOIN order_events e ON e.org_id = w.org_id AND e.order_number = o.number AND e.sequence = w.sequence
+        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
       SELECT count(events)::int AS orgs, coalesce(sum(events), 0)::int AS moved,
         (SELECT count(*) FROM (SELECT pg_notify('events', org_id::text) FROM counted)) AS told
@@ -116,6 +128,26 @@ export function buryEvent(queueId: number, reason: string): Statement {
     values: [queueId, reason],
   }
 }
+
+export const selectDeadLetters = (orgId: string, after: Position | undefined, rows: number): Statement => ({
+  name: 'select_dead_letters',
+  text: `SELECT id, order_id, sequence, attempts, reason, created_at FROM dead_letters
+    WHERE org_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))
+    ORDER BY created_at DESC, id DESC LIMIT $4`,
+  values: [orgId, after?.created_at ?? null, after?.id ?? null, rows],
+})
+
+/** Puts an event that was given up back into the queue, behind what waits there, and answers its id. */
+export const replayDeadLetter = (orgId: string, id: string): Statement => ({
+  name: 'replay_dead_letter',
+  text: `WITH gone AS (
+      DELETE FROM dead_letters WHERE org_id = $1 AND id = $2 RETURNING id, org_id, order_id, sequence
+    ), queued AS (
+      INSERT INTO event_queue (lane, org_id, order_id, sequence) SELECT ${laneOf}, org_id, order_id, sequence FROM gone
+    )
+    SELECT id FROM gone`,
+  values: [orgId, id],
+})
 
 /** How much waits where, and for how long the oldest has (seconds). */
 export const selectLag: Statement = {

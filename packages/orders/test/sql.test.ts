@@ -12,10 +12,13 @@ import {
   type Transaction,
 } from 'kysely'
 import t from 'tap'
+import * as deliveries from '../src/delivery-repository.ts'
 import * as events from '../src/event-repository.ts'
 import * as orderRows from '../src/order-repository.ts'
 import * as people from '../src/people-repository.ts'
 import * as placements from '../src/placement-repository.ts'
+import * as relays from '../src/relay-repository.ts'
+import * as webhooks from '../src/webhook-repository.ts'
 import { claimOf } from './service.ts'
 
 const org = '00000000-0000-7000-8000-000000000000'
@@ -71,6 +74,21 @@ async function recorded(run: (trx: Transaction<Tables>) => Promise<unknown>): Pr
   return sent
 }
 
+const lanes = [{ lane: 3, lease: 7 }]
+const limits = { room: 200, failingRoom: 100, leaseSeconds: 60, perWebhook: 4, perOrg: 20 }
+const claimed = { org_id: org, delivery_id: org, leased_until: at } as deliveries.ClaimedDelivery
+const outcome = {
+  state: 'pending',
+  pauseSeconds: 5,
+  gone: false,
+  status: 500,
+  reply: 'no',
+  error: null,
+  duration_ms: 7,
+} as const
+const position = { created_at: at, id: org }
+const key = Buffer.alloc(32)
+
 type Sent = Statement | CompiledQuery[]
 
 const functions: Record<string, () => Sent | Promise<Sent>> = {
@@ -114,7 +132,33 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   upsertMembership: () => recorded((trx) => people.upsertMembership(trx, org, org, 'viewer')),
   deleteMembership: () => recorded((trx) => people.deleteMembership(trx, org, org)),
   countOtherOwners: () => recorded((trx) => people.countOtherOwners(trx, org, org)),
+  moveEvents: () => relays.moveEvents(2000),
+  leaseLanes: () => relays.leaseLanes(8, 30),
+  selectQueued: () => relays.selectQueued(lanes, 25),
+  finishBatch: () => relays.finishBatch(lanes, [1, 2]),
+  postponeEvent: () => relays.postponeEvent(1, 'will not do', 1000),
+  buryEvent: () => relays.buryEvent(1, 'will not do'),
+  selectDeadLetters: () => relays.selectDeadLetters(org, position, 51),
+  replayDeadLetter: () => relays.replayDeadLetter(org, org),
+  selectLag: () => relays.selectLag,
+  insertWebhook: () => recorded((trx) => webhooks.insertWebhook(trx, org, { url: 'https://example.com' }, key, 20)),
+  selectWebhook: () => webhooks.selectWebhook(org, org),
+  selectWebhooks: () => webhooks.selectWebhooks(org, position, 51),
+  lockWebhook: () => recorded((trx) => webhooks.lockWebhook(trx, org, org)),
+  updateWebhook: () => recorded((trx) => webhooks.updateWebhook(trx, org, org, { enabled: false })),
+  replaceKey: () => recorded((trx) => webhooks.replaceKey(trx, org, org, key, 24)),
+  deleteWebhook: () => webhooks.deleteWebhook(org, org),
+  selectDeliveries: () => webhooks.selectDeliveries(org, org, undefined, 51),
+  insertTest: () => webhooks.insertTest(org, org, 'orders.webhook.test.v1'),
+  resendDelivery: () => webhooks.resendDelivery(org, org),
+  selectDelivery: () => webhooks.selectDelivery(org, org),
+  claimDeliveries: () => deliveries.claimDeliveries(limits),
+  finishDelivery: () => deliveries.finishDelivery(claimed, outcome, 5),
+  selectDeliveryLag: () => deliveries.selectDeliveryLag,
 }
+
+/** A worker's own book-keeping, of rows that it has found for itself. */
+const ofWorkers = ['leaseLanes', 'finishBatch', 'postponeEvent', 'selectLag']
 
 const textOf = (sent: Sent) => (Array.isArray(sent) ? sent.map(({ sql }) => sql).join(';\n') : sent.text)
 const valuesOf = (sent: Sent) =>
@@ -124,7 +168,8 @@ for (const [name, build] of Object.entries(functions)) {
   t.test(name, async (t) => {
     const sent = await build()
     t.matchSnapshot(`${textOf(sent)}\n\n${valuesOf(sent)}`, name)
-    t.match(textOf(sent), /org_id|organisations/, 'it names the organisation, besides the policy')
+    if (!ofWorkers.includes(name))
+      t.match(textOf(sent), /org_id|organisations/, 'it names the organisation, besides the policy')
   })
 }
 

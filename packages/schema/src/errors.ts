@@ -49,6 +49,11 @@ export const errorCatalogue = {
     title: 'The slug cannot name a project',
     help: 'Use 1 to 63 of a-z, 0-9 and -, beginning with a letter or a digit.',
   },
+  WEBHOOK_URL_REFUSED: {
+    status: 400,
+    title: 'Webhooks are not sent to this address',
+    help: 'Use an https address of a public server on port 443, without a user name, a password or a fragment.',
+  },
   UNAUTHENTICATED: {
     status: 401,
     title: 'The request needs a valid token',
@@ -94,6 +99,21 @@ export const errorCatalogue = {
     status: 404,
     title: 'There is no such user',
     help: 'Ask the person for the id that GET /api/v1/me shows.',
+  },
+  WEBHOOK_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such webhook',
+    help: 'Check the id; webhooks of other organisations do not exist for you.',
+  },
+  DELIVERY_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such delivery',
+    help: 'Check the id; deliveries are kept for 30 days, and go with their webhook.',
+  },
+  DEAD_LETTER_NOT_FOUND: {
+    status: 404,
+    title: 'There is no such dead letter',
+    help: 'Check the id; one that was replayed is gone.',
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
@@ -145,10 +165,20 @@ export const errorCatalogue = {
     title: 'The organisation would be left without an owner',
     help: 'Make somebody else an owner first.',
   },
+  WEBHOOK_LIMIT: {
+    status: 409,
+    title: 'The organisation has as many webhooks as it may have',
+    help: 'Delete one that is not needed any more; one webhook can take events of all types.',
+  },
+  WEBHOOK_DISABLED: {
+    status: 409,
+    title: 'The webhook is disabled',
+    help: 'Enable it first, with PATCH and { "enabled": true }.',
+  },
   PRECONDITION_FAILED: {
     status: 412,
-    title: 'The order has changed since you read it',
-    help: 'Read the order again and send the change with its new ETag in If-Match.',
+    title: 'It has changed since you read it',
+    help: 'Read it again and send the change with its new ETag in If-Match.',
   },
   BODY_TOO_LARGE: {
     status: 413,
@@ -174,7 +204,7 @@ export const errorCatalogue = {
   PRECONDITION_REQUIRED: {
     status: 428,
     title: 'The change needs If-Match',
-    help: 'Read the order and send its ETag in If-Match.',
+    help: 'Read what you want to change and send its ETag in If-Match.',
   },
   RATE_LIMITED: {
     status: 429,

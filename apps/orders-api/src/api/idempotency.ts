@@ -18,7 +18,9 @@ export function claimOf(request: FastifyRequest, key: string, route = 'POST /ord
     route,
     principal: request.principal,
     key,
-    fingerprint: createHash('sha256').update(canonicalJson(request.body)).digest(),
+    fingerprint: createHash('sha256')
+      .update(canonicalJson(request.body ?? null))
+      .digest(),
   }
 }
 

@@ -5,6 +5,7 @@ import { Type } from '@sinclair/typebox'
 import { may } from '../access/rules.ts'
 import { etagOf } from './answer.ts'
 import { instantOf } from './filter.ts'
+import { assertNoContent } from './no-content.ts'
 import { OrderParams } from './orders.ts'
 import { callerRefusals } from './refusals.ts'
 
@@ -107,14 +108,4 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
       return { from, to, data: await orders.orderStats(request.orgId, from, to) }
     },
   )
-}
-
-const isEmptyObject = (body: unknown) =>
-  typeof body === 'object' && body !== null && !Array.isArray(body) && Object.keys(body).length === 0
-
-/** A verb takes no content; an empty object is what clients that always send JSON send. */
-function assertNoContent(body: unknown): void {
-  if (body === undefined || isEmptyObject(body)) return
-  const message = 'must be empty'
-  throw new OrdersError('VALIDATION_FAILED', `In the body, / ${message}.`, [{ path: '', message }])
 }

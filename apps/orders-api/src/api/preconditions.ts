@@ -12,7 +12,7 @@ export function matches(header: string | undefined, etag: string): boolean {
 /** If-Match of RFC 9110: strong comparison, so a weak tag never matches. Throws PRECONDITION_REQUIRED without one. */
 export function requireMatch(header: string | undefined): (version: number) => boolean {
   if (header === undefined) {
-    throw new OrdersError('PRECONDITION_REQUIRED', 'Send the ETag of the order in If-Match.')
+    throw new OrdersError('PRECONDITION_REQUIRED', 'Send the ETag of what you change in If-Match.')
   }
   if (header.trim() === '*') return () => true
   const tags: string[] = header.match(entityTag) ?? []

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 
-/** What is written down of who did what: sign-ins, refusals, and changes of organisations and their members. */
+/** What is written down of who did what: sign-ins, refusals, and changes of organisations, their members and webhooks. */
 export type AuditEvent =
   | 'guest.signed-in'
   | 'user.signed-in'
@@ -13,6 +13,10 @@ export type AuditEvent =
   | 'org.deleted'
   | 'member.set'
   | 'member.removed'
+  | 'webhook.made'
+  | 'webhook.changed'
+  | 'webhook.key-rotated'
+  | 'webhook.deleted'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -19,6 +19,8 @@ async function openapi(app: FastifyInstance) {
       tags: [
         { name: 'orders', description: 'Orders and their history.' },
         { name: 'people', description: 'Organisations, projects, users.' },
+        { name: 'webhooks', description: 'Whom to tell of orders, and what came of telling them.' },
+        { name: 'dead-letters', description: 'Events that could not be handed on.' },
         { name: 'operations', description: 'For operators.' },
       ],
     },

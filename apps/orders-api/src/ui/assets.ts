@@ -19,6 +19,7 @@ const sheets = [
   'tables',
   'totals',
   'order',
+  'webhooks',
   'media',
 ]
 const files = [

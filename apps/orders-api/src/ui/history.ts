@@ -2,7 +2,7 @@ import { maxPage } from '@orders/orders'
 import type { OrderEvent, OrderEventType } from '@orders/schema'
 import { type Time, timeOf } from './time.ts'
 
-const words: Record<OrderEventType, string> = {
+export const eventWords: Record<OrderEventType, string> = {
   'orders.order.placed.v1': 'Placed',
   'orders.order.confirmed.v1': 'Confirmed',
   'orders.order.completed.v1': 'Completed',
@@ -17,7 +17,7 @@ export function historyOf(events: OrderEvent[]) {
       const edited = type === 'orders.order.updated.v1' && typeof data.description === 'string'
       return {
         sequence,
-        what: words[type],
+        what: eventWords[type],
         time: timeOf(occurred_at),
         ...(edited && { description: data.description as string }),
       }

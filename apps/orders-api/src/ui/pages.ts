@@ -11,6 +11,8 @@ import { placeOrderPage } from './place-order-page.ts'
 import { sessionForms } from './session-forms.ts'
 import { type SignInOptions, signInPage } from './sign-in-page.ts'
 import { visitorOf } from './visitor.ts'
+import { webhookPage } from './webhook-page.ts'
+import { webhooksPage } from './webhooks-page.ts'
 
 type Options = SignInOptions & { defaultCurrency: string }
 
@@ -34,5 +36,7 @@ export async function pages(app: FastifyInstance, { defaultCurrency, ...signIn }
   await app.register(live)
   await app.register(signInPage, signIn)
   await app.register(sessionForms, signIn)
+  await app.register(webhooksPage)
+  await app.register(webhookPage)
   await app.register(errorPages)
 }

@@ -9,6 +9,7 @@ export type Route = { method: string; path: string; roles: RouteRole[] }
 
 const tenantTables = [
   ...['organisations', 'projects', 'users', 'memberships', 'orders', 'order_events', 'outbox', 'idempotency_records'],
+  ...['webhooks', 'webhook_deliveries'],
 ]
 const nothing = { id: randomUUID(), order: 'there-is-none' }
 const evil = 'mark-of-an-intruder'
@@ -55,6 +56,8 @@ export async function runMatrix(service: Service, world: World, attempts: number
     const target = {
       order: pick([...foreign.orders, nothing.order]),
       project: pick([foreign.project, nothing.id]),
+      webhook: may && route.method === 'DELETE' ? nothing.id : pick([foreign.webhook, nothing.id]),
+      delivery: pick([foreign.delivery, nothing.id]),
       user: keeps ? nothing.id : pick([...foreign.people, person]).id,
     }
     const mark = may ? markOf(world, acting) : evil
@@ -90,18 +93,23 @@ async function bareRows({ server }: Service): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-type Target = { order: string; project: string; user: string }
+type Target = { order: string; project: string; webhook: string; delivery: string; user: string }
 
 function build(route: Route, acting: string, target: Target, mark: string, foreign: Org, random: () => number) {
   const isProject = route.path.includes('/projects/{id}')
   const path = route.path
     .replace('{org_id}', acting)
     .replace('/orgs/{id}', `/orgs/${acting}`)
+    .replace('/webhooks/{id}', `/webhooks/${target.webhook}`)
+    .replace('/deliveries/{id}', `/deliveries/${target.delivery}`)
+    .replace('/dead-letters/{id}', `/dead-letters/${nothing.id}`)
     .replace('{user_id}', target.user)
     .replace('{id}', isProject ? target.project : target.order)
   if (route.method === 'GET') {
     const query =
-      /(orders|orgs|projects|members)$/.test(route.path) && random() < 0.3 ? `?cursor=${foreign.cursor}` : ''
+      /(orders|orgs|projects|members|webhooks|deliveries|dead-letters)$/.test(route.path) && random() < 0.3
+        ? `?cursor=${foreign.cursor}`
+        : ''
     return { path: /export$/.test(path) ? `${path}?format=ndjson` : `${path}${query}`, headers: {}, body: undefined }
   }
   if (route.path.endsWith('/import')) {
@@ -114,6 +122,9 @@ function build(route: Route, acting: string, target: Target, mark: string, forei
     return { path, headers: {}, body: route.method === 'DELETE' ? undefined : named }
   if (route.path.endsWith('{user_id}'))
     return { path, headers: {}, body: route.method === 'DELETE' ? undefined : { role: 'owner' } }
+  if (route.path.endsWith('/webhooks')) {
+    return { path, headers: {}, body: { url: 'https://example.com', description: mark } }
+  }
   if (route.method === 'PATCH') return { path, headers: { 'if-match': '*' }, body: { description: mark } }
   if (!route.path.endsWith('/orders')) return { path, headers: {}, body: undefined }
   const key = random() < 0.5 ? { 'idempotency-key': 'the-same-key-for-all-of-them' } : {}
@@ -146,6 +157,9 @@ function faultIn({ status, json }: Answered, { may, role, route, owned }: Judged
 function ownedBy(world: World, acting: string, { path }: Route, target: Target): boolean | undefined {
   const org = world.orgs.find(({ id }) => id === acting)
   if (path.includes('/projects/{id}')) return org?.project === target.project
+  if (path.includes('/webhooks/{id}')) return org?.webhook === target.webhook
+  if (path.includes('/deliveries/{id}')) return org?.delivery === target.delivery
+  if (path.includes('/dead-letters/{id}')) return false
   // At home, people place orders of the same id.
   if (path.includes('/orders/{id}'))
     return org || target.order !== 'same' ? org?.orders.includes(target.order) === true : undefined
@@ -189,6 +203,8 @@ export const misplaced = (world: World) => ({
       WHERE p.name <> own.mark
     UNION ALL SELECT 'organisation ' || o.name FROM organisations o JOIN unnest($1::uuid[], $2::text[]) AS own (org_id, mark) ON own.org_id = o.id
       WHERE o.name <> own.mark
+    UNION ALL SELECT 'webhook ' || w.id FROM webhooks w JOIN unnest($1::uuid[], $2::text[]) AS own (org_id, mark) USING (org_id)
+      WHERE w.description <> own.mark
     UNION ALL SELECT 'intruder in organisations' FROM organisations WHERE name = '${evil}'
     UNION ALL SELECT 'member ' || user_id FROM memberships m WHERE org_id = ANY ($1) AND user_id <> ALL ($3)`,
   values: [

@@ -6,7 +6,16 @@ import type { Service } from '../service.ts'
 export type Person = { name: string; id: string; headers: { authorization: string }; roles: Map<string, Role> }
 
 /** An organisation with something of each kind in it. `mark` stands in everything of it that can hold a text. */
-export type Org = { id: string; mark: string; orders: string[]; project: string; cursor: string; people: Person[] }
+export type Org = {
+  id: string
+  mark: string
+  orders: string[]
+  project: string
+  webhook: string
+  delivery: string
+  cursor: string
+  people: Person[]
+}
 
 export type World = { orgs: Org[]; people: Person[] }
 
@@ -46,6 +55,8 @@ async function makeOrg(service: Service, mark: string): Promise<Org> {
     person.roles.set(id, role)
   }
   const { id: project } = await call('POST', `/orgs/${id}/projects`, { name: mark, slug: 'same' })
+  const { id: webhook } = await call('POST', '/webhooks', { url: 'https://example.com', description: mark }, here)
+  const { id: delivery } = await call('POST', `/webhooks/${webhook}/test`, undefined, here)
   const orders = ['same', `only-${randomUUID()}`]
   for (const order of orders) {
     const content = { id: order, amount: 1, project_id: project, description: mark, metadata: { mark } }
@@ -54,5 +65,5 @@ async function makeOrg(service: Service, mark: string): Promise<Org> {
     )
   }
   const { next_cursor } = await call('GET', '/orders?limit=1', undefined, here)
-  return { id, mark, orders, project, cursor: next_cursor, people }
+  return { id, mark, orders, project, webhook, delivery, cursor: next_cursor, people }
 }

@@ -34,9 +34,9 @@ function requestsTo(operation: Operation, { org, user }: Sender): fc.Arbitrary<C
   const wrongBody = schema && wrongBodies(schema)
   const query = parameters.filter((parameter) => parameter.in === 'query')
   // An export is as long as all that the run has placed, and has tests of its own.
-  const rightWeight = operation.path.endsWith('/export') ? 0 : schema ? 6 : 3
+  const rightWeight = operation.path.endsWith('/export') ? 0 : schema ? 8 : 3
   const isOfOrders = operation.path.startsWith('/api/v1/orders')
-  const isFree = /\/import$|\/stats$|\/projects\/\{id\}$/.test(operation.path)
+  const isFree = /\/import$|\/stats$|\/(projects|webhooks|deliveries|dead-letters)\/\{id\}/.test(operation.path)
   // What a guest may do with the own organisation; the rest depends on what is there.
   const isOwn = (at: string) => isOfOrders || (/GET|POST/.test(method) && !at.includes(nobody) && !/\/x(\/|$)/.test(at))
   const base = fc

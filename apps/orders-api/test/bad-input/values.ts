@@ -29,6 +29,10 @@ export function rightBody(schema: Schema): fc.Arbitrary<Members> {
     project_id: fc.constant('null'),
     name: text.filter((value) => value !== '').map((value) => JSON.stringify(value)),
     slug: textOf('az09', 10, 30).map((slug) => JSON.stringify(slug)),
+    url: fc.constantFrom('"https://example.com"', '"https://example.com/a?b=c"'),
+    event_types: fc.constantFrom('null', '["orders.order.placed.v1"]'),
+    signature: fc.constantFrom('"ed25519"', '"hmac"'),
+    enabled: fc.constantFrom('true', 'false'),
     role: fc.constantFrom('"owner"', '"viewer"'),
     metadata: fc.dictionary(shortName, text, { maxKeys: 5 }).map((value) => JSON.stringify(value)),
   }

@@ -29,6 +29,8 @@ export function wrongValues(schema: Schema): string[] {
     number: ['"12"', 'true', 'false', '[5]', '"1e2"', '" 1"', '""', '{}', ...badNumbers],
     string: ['12', 'true', '["a"]', '{}', '0', 'false', ...badStrings],
     object: ['[]', '"x"', '1', 'true', '{"a":1}', '{"a":null}', '{"a":{"b":"c"}}', '{"a":["b"]}', '{"":"x"}'],
+    array: ['"x"', '{}', '1', 'true', '[]', '["x"]', '[1]', '[null]', '[["orders.order.placed.v1"]]'],
+    boolean: ['"true"', '1', '0', '""', '[]', '{}'],
   }[types[0] as string]
   const empty = types.includes('null') ? [] : ['null']
   const outside = schema.enum ? ['"eur"', '"XXX"', '"toString"', '""'] : []

@@ -29,10 +29,17 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
   await app(server, config)
   t.teardown(() => server.close())
   const cookies = new Map<string, string>()
+  let token: string | undefined
 
   async function send(options: InjectOptions) {
     const cookie = [...cookies].map(([key, value]) => `${key}=${value}`).join('; ')
-    const headers = { accept: 'text/html', ...(cookie && { cookie }), ...options.headers }
+    const authorization = token && `Bearer ${token}`
+    const headers = {
+      accept: 'text/html',
+      ...(cookie && { cookie }),
+      ...(authorization && { authorization }),
+      ...options.headers,
+    }
     const response = await server.inject({ ...options, headers })
     for (const { name, value, maxAge } of response.cookies) {
       if (maxAge === 0) cookies.delete(name)
@@ -54,7 +61,7 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
   /** Fills in a form by its labels and sends it as a browser would, hidden fields and all. */
   function submit(form: Element, filled: Record<string, string> = {}, headers = sameOrigin) {
     const fields: Record<string, string> = {}
-    for (const control of form.querySelectorAll('input, select'))
+    for (const control of form.querySelectorAll('input:not([type="checkbox"]), [checked], select'))
       fields[control.getAttribute('name') ?? ''] = inputValue(control)
     for (const [label, value] of Object.entries(filled)) fields[fieldOf(form, label).getAttribute('name') ?? ''] = value
     const action = form.getAttribute('action') ?? ''
@@ -63,7 +70,14 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
       : get(`${action}?${new URLSearchParams(fields)}`)
   }
 
-  return { server, url, cookies, get, post, submit }
+  /** From here on, a guest who owns an organisation sends everything. */
+  async function actAsGuest() {
+    const guest = (await server.inject({ method: 'POST', url: '/api/v1/auth/guest' })).json()
+    token = guest.access_token as string
+    return guest as { access_token: string; org: { id: string } }
+  }
+
+  return { server, url, cookies, get, post, submit, actAsGuest }
 }
 
 export type Page = ReturnType<typeof readPage>

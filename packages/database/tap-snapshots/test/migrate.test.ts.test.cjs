@@ -480,3 +480,91 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS idempotency_records_by_time
 ON idempotency_records USING brin (created_at);
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0007-webhooks 1`] = `
+CREATE TABLE webhooks (
+  org_id uuid NOT NULL REFERENCES organisations ON DELETE CASCADE,
+  id uuid NOT NULL DEFAULT uuidv7(),
+  url text NOT NULL CHECK (length(url) BETWEEN 1 AND 2000),
+  description text CHECK (length(description) <= 200),
+  event_types text[] CHECK (cardinality(event_types) > 0), -- null: all
+  signature text COLLATE "C" NOT NULL DEFAULT 'ed25519' CHECK (signature IN ('ed25519', 'hmac')),
+  key bytea NOT NULL CHECK (octet_length(key) = 32),
+  previous_key bytea CHECK (octet_length(previous_key) = 32),
+  previous_key_ends_at timestamptz,
+  enabled boolean NOT NULL DEFAULT true,
+  disabled_reason text COLLATE "C" CHECK (disabled_reason IN ('paused', 'gone', 'failing')),
+  disabled_at timestamptz,
+  first_failure_at timestamptz,
+  version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, id),
+  CHECK ((previous_key IS NULL) = (previous_key_ends_at IS NULL)),
+  CHECK (enabled = (disabled_reason IS NULL) AND enabled = (disabled_at IS NULL))
+);
+
+CREATE TABLE webhook_deliveries (
+  org_id uuid NOT NULL,
+  id uuid NOT NULL DEFAULT uuidv7(),
+  webhook_id uuid NOT NULL,
+  order_id text COLLATE "C", -- null: a test
+  sequence integer,
+  type text COLLATE "C" NOT NULL,
+  state text COLLATE "C" NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
+  attempts integer NOT NULL DEFAULT 0,
+  due_at timestamptz NOT NULL DEFAULT now(),
+  leased_until timestamptz,
+  last_status integer,
+  last_reply text CHECK (length(last_reply) <= 4096),
+  last_error text CHECK (length(last_error) <= 500),
+  last_duration_ms integer,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  delivered_at timestamptz,
+  PRIMARY KEY (org_id, id),
+  CHECK ((order_id IS NULL) = (sequence IS NULL))
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (org_id, webhook_id, due_at)
+WHERE state = 'pending';
+
+CREATE INDEX webhook_deliveries_in_flight ON webhook_deliveries (org_id, webhook_id)
+WHERE leased_until IS NOT NULL;
+
+CREATE INDEX webhook_deliveries_newest ON webhook_deliveries (org_id, webhook_id, created_at, id);
+
+CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries USING brin (created_at);
+
+SELECT pg_restore_relation_stats('schemaname', current_schema()::text, 'relname', 'webhook_deliveries',
+'relpages', 2000, 'reltuples', 50000::real);
+
+SELECT pg_restore_attribute_stats('schemaname', current_schema()::text, 'relname', 'webhook_deliveries',
+'attname', 'leased_until', 'inherited', false, 'null_frac', 0.999::real, 'avg_width', 8,
+'n_distinct', -0.001::real);
+
+ALTER TABLE "webhooks" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "webhooks" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "webhooks" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY worker ON "webhooks" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "webhooks" TO orders_app;
+
+ALTER TABLE "webhook_deliveries" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "webhook_deliveries" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "webhook_deliveries" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY worker ON "webhook_deliveries" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "webhook_deliveries" TO orders_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries TO orders_worker;
+
+GRANT SELECT,
+UPDATE (enabled, disabled_reason, disabled_at, first_failure_at, version, updated_at) ON webhooks TO orders_worker;
+
+`

@@ -5,6 +5,76 @@
  * Make sure to inspect the output below.  Do not ignore changes!
  */
 'use strict'
+exports[`test/sql.test.ts > TAP > buryEvent > buryEvent 1`] = `
+WITH gone AS (DELETE FROM event_queue WHERE id = $1 RETURNING org_id, order_id, sequence, attempts)
+      INSERT INTO dead_letters (org_id, order_id, sequence, attempts, reason)
+      SELECT org_id, order_id, sequence, attempts + 1, left($2, 500) FROM gone
+
+[
+ 1,
+ "will not do"
+]
+`
+
+exports[`test/sql.test.ts > TAP > claimDeliveries > claimDeliveries 1`] = `
+WITH RECURSIVE waiting AS (
+        (SELECT org_id, webhook_id FROM webhook_deliveries WHERE state = 'pending' ORDER BY org_id, webhook_id LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM waiting w, LATERAL (
+          SELECT d.org_id, d.webhook_id FROM webhook_deliveries d
+          WHERE state = 'pending' AND (d.org_id, d.webhook_id) > (w.org_id, w.webhook_id)
+          ORDER BY d.org_id, d.webhook_id LIMIT 1) following
+      ), busy AS MATERIALIZED (
+        SELECT org_id, webhook_id, count(*) AS sends FROM webhook_deliveries
+        WHERE leased_until IS NOT NULL AND leased_until > statement_timestamp() GROUP BY org_id, webhook_id
+      ), busy_orgs AS (
+        SELECT org_id, sum(sends) AS sends FROM busy GROUP BY org_id
+      ), receivers AS (
+        SELECT org_id, webhook_id, coalesce(sends, 0) AS sends, w.first_failure_at IS NOT NULL AS failing
+        FROM waiting JOIN webhooks w USING (org_id) LEFT JOIN busy USING (org_id, webhook_id)
+        WHERE w.id = webhook_id AND w.enabled
+      ), due AS (
+        SELECT r.org_id, r.failing, d.id, d.due_at,
+          r.sends + row_number() OVER (PARTITION BY r.org_id, r.webhook_id ORDER BY d.due_at) AS turn
+        FROM receivers r, LATERAL (
+          SELECT id, due_at FROM webhook_deliveries d
+          WHERE d.org_id = r.org_id AND d.webhook_id = r.webhook_id AND d.state = 'pending'
+            AND d.due_at <= statement_timestamp()
+            AND (d.leased_until IS NULL OR d.leased_until <= statement_timestamp())
+          ORDER BY d.due_at LIMIT greatest(0, CASE WHEN r.failing THEN 1 ELSE $4::int END - r.sends)) d
+      ), ranked AS (
+        SELECT due.*, row_number() OVER (PARTITION BY failing ORDER BY turn, due_at) AS rank, coalesce(sends, 0)
+          + row_number() OVER (PARTITION BY org_id ORDER BY failing, turn, due_at) AS org_turn
+        FROM due LEFT JOIN busy_orgs USING (org_id)
+      ), chosen AS (
+        SELECT org_id, id FROM ranked WHERE org_turn <= $5 AND (NOT failing OR rank <= $2)
+        ORDER BY failing, turn, due_at LIMIT $1
+      ), held AS (
+        SELECT d.org_id, d.id FROM webhook_deliveries d JOIN chosen USING (org_id, id) FOR UPDATE OF d SKIP LOCKED
+      ), claimed AS (
+        UPDATE webhook_deliveries d SET leased_until = clock_timestamp() + make_interval(secs => $3)
+        FROM held WHERE d.org_id = held.org_id AND d.id = held.id RETURNING d.*
+      )
+      SELECT c.org_id, c.id AS delivery_id, c.webhook_id, c.leased_until, c.attempts, c.type AS event_type, c.sequence,
+        coalesce(e.occurred_at, c.created_at) AS time, w.first_failure_at IS NOT NULL AS failing, w.url, w.signature,
+        w.key, CASE WHEN w.previous_key_ends_at > now() THEN w.previous_key END AS previous_key, c.order_id,
+        c.org_id AS order_org_id, o.project_id AS order_project_id, o.amount AS order_amount,
+        o.currency AS order_currency, e.status AS order_status, e.description AS order_description,
+        e.metadata AS order_metadata, o.created_at AS order_created_at, e.occurred_at AS order_updated_at,
+        e.sequence AS order_version
+      FROM claimed c JOIN webhooks w ON w.org_id = c.org_id AND w.id = c.webhook_id
+      LEFT JOIN orders o ON o.org_id = c.org_id AND o.id = c.order_id
+      LEFT JOIN order_events e ON e.org_id = c.org_id AND e.order_number = o.number AND e.sequence = c.sequence
+
+[
+ 200,
+ 100,
+ 60,
+ 4,
+ 20
+]
+`
+
 exports[`test/sql.test.ts > TAP > completeClaims > completeClaims 1`] = `
 WITH given_up AS (
         DELETE FROM idempotency_records r USING unnest($6::text[], $7::text[], $8::text[]) AS c (route, principal, key)
@@ -82,6 +152,77 @@ DELETE FROM projects WHERE org_id = $1 AND id = $2 RETURNING id
 ]
 `
 
+exports[`test/sql.test.ts > TAP > deleteWebhook > deleteWebhook 1`] = `
+WITH gone AS (DELETE FROM webhooks WHERE org_id = $1 AND id = $2 RETURNING id), deliveries AS (
+      DELETE FROM webhook_deliveries WHERE org_id = $1 AND id IN (
+        SELECT id FROM webhook_deliveries WHERE org_id = $1 AND webhook_id = (SELECT id FROM gone)
+        ORDER BY created_at DESC, id DESC LIMIT 20000 FOR UPDATE SKIP LOCKED))
+    SELECT id FROM gone
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > finishBatch > finishBatch 1`] = `
+WITH gone AS (DELETE FROM event_queue WHERE id = ANY ($3))
+      UPDATE event_lanes l SET leased_until = '-infinity'
+      FROM unnest($1::int[], $2::bigint[]) AS held (lane, lease) WHERE l.lane = held.lane AND l.lease = held.lease
+
+[
+ [
+  3
+ ],
+ [
+  7
+ ],
+ [
+  1,
+  2
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > finishDelivery > finishDelivery 1`] = `
+WITH done AS (
+        UPDATE webhook_deliveries SET state = $4, attempts = attempts + 1, leased_until = NULL,
+          due_at = clock_timestamp() + make_interval(secs => $5), last_status = $6, last_reply = left($7, 4096),
+          last_error = left($8, 500), last_duration_ms = $9,
+          delivered_at = CASE WHEN $4 = 'delivered' THEN clock_timestamp() END
+        WHERE org_id = $1 AND id = $2 AND leased_until = $3 RETURNING org_id, webhook_id
+      ), judged AS (
+        SELECT w.org_id, w.id, CASE WHEN $4 = 'delivered' THEN NULL WHEN $10 THEN 'gone'
+            WHEN w.first_failure_at <= now() - make_interval(days => $11) THEN 'failing' END AS reason
+        FROM done JOIN webhooks w ON w.org_id = done.org_id AND w.id = done.webhook_id
+        WHERE CASE WHEN $4 = 'delivered' THEN w.first_failure_at IS NOT NULL ELSE w.enabled END
+      )
+      UPDATE webhooks w SET
+        first_failure_at = CASE WHEN $4 = 'delivered' THEN NULL ELSE coalesce(w.first_failure_at, now()) END,
+        enabled = w.enabled AND reason IS NULL,
+        disabled_reason = coalesce(w.disabled_reason, reason),
+        disabled_at = CASE WHEN reason IS NULL THEN w.disabled_at ELSE now() END,
+        version = w.version + (reason IS NOT NULL)::int,
+        updated_at = CASE WHEN reason IS NULL THEN w.updated_at ELSE now() END
+      FROM judged j WHERE w.org_id = j.org_id AND w.id = j.id
+        AND ($4 = 'delivered' OR w.first_failure_at IS NULL OR reason IS NOT NULL)
+      RETURNING reason AS disabled_reason
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000",
+ "2026-01-01 00:00:00.000001+00",
+ "pending",
+ 5,
+ 500,
+ "no",
+ null,
+ 7,
+ false,
+ 5
+]
+`
+
 exports[`test/sql.test.ts > TAP > insertAnsweredClaim > insertAnsweredClaim 1`] = `
 INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint, answer)
       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING key
@@ -156,6 +297,99 @@ insert into "projects" ("org_id", "name", "slug") values ($1, $2, $3) returning 
 ]
 `
 
+exports[`test/sql.test.ts > TAP > insertTest > insertTest 1`] = `
+INSERT INTO webhook_deliveries (org_id, webhook_id, type)
+    SELECT org_id, id, $3 FROM webhooks WHERE org_id = $1 AND id = $2 AND enabled RETURNING id, webhook_id, order_id, sequence, type, state, attempts,
+  CASE WHEN state = 'pending' THEN due_at END AS due_at,
+  last_status, last_reply, last_error, last_duration_ms, created_at, delivered_at
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000",
+ "orders.webhook.test.v1"
+]
+`
+
+exports[`test/sql.test.ts > TAP > insertWebhook > insertWebhook 1`] = `
+SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE;
+
+    INSERT INTO webhooks (org_id, url, description, event_types, signature, key)
+    SELECT $1::uuid, $2, $3, $4::text[], $5, $6::bytea
+    WHERE (SELECT count(*) FROM webhooks WHERE org_id = $7) < $8
+    RETURNING id, org_id, url, description, event_types, signature, key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key END AS previous_key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key_ends_at END AS previous_key_ends_at,
+  enabled, disabled_reason, disabled_at, first_failure_at, version, created_at, updated_at
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000"
+ ],
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "https://example.com",
+  null,
+  null,
+  "ed25519",
+  {
+   "type": "Buffer",
+   "data": [
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0
+   ]
+  },
+  "00000000-0000-7000-8000-000000000000",
+  20
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > leaseLanes > leaseLanes 1`] = `
+WITH free AS (
+        SELECT lane FROM event_lanes l
+        WHERE leased_until <= clock_timestamp() AND EXISTS (SELECT FROM event_queue q WHERE q.lane = l.lane)
+        ORDER BY served_at LIMIT $1 FOR UPDATE SKIP LOCKED
+      )
+      UPDATE event_lanes l SET lease = lease + 1, served_at = clock_timestamp(),
+        leased_until = clock_timestamp() + make_interval(secs => $2)
+      FROM free WHERE l.lane = free.lane RETURNING l.lane, l.lease
+
+[
+ 8,
+ 30
+]
+`
+
 exports[`test/sql.test.ts > TAP > lockOrder > lockOrder 1`] = `
 select "id", "org_id", "project_id", "amount", "currency", "status", "description", "metadata", "created_at", "updated_at", "version" from "orders" where "org_id" = $1 and "id" = $2 for update
 
@@ -175,6 +409,58 @@ exports[`test/sql.test.ts > TAP > lockOrg > lockOrg 1`] = `
  [
   "00000000-0000-7000-8000-000000000000"
  ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > lockWebhook > lockWebhook 1`] = `
+
+    SELECT id, org_id, url, description, event_types, signature, key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key END AS previous_key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key_ends_at END AS previous_key_ends_at,
+  enabled, disabled_reason, disabled_at, first_failure_at, version, created_at, updated_at FROM webhooks WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000",
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > moveEvents > moveEvents 1`] = `
+WITH taken AS (
+        DELETE FROM outbox WHERE id IN (
+          SELECT id FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7106115001)) ORDER BY id LIMIT $1)
+        RETURNING id, org_id, order_id, sequence
+      ), counted AS (
+        SELECT org_id, count(*) AS events FROM taken GROUP BY org_id
+      ), positions AS (
+        INSERT INTO event_positions AS p (org_id, position) SELECT org_id, events FROM counted
+        ON CONFLICT (org_id) DO UPDATE SET position = p.position + excluded.position
+        RETURNING org_id, position
+      ), logged AS (
+        INSERT INTO event_log (org_id, position, order_id, sequence)
+        SELECT org_id, position - events + row_number() OVER (PARTITION BY org_id ORDER BY id), order_id, sequence
+        FROM taken JOIN counted USING (org_id) JOIN positions USING (org_id)
+      ), queued AS (
+        INSERT INTO event_queue (lane, org_id, order_id, sequence)
+        SELECT hashtext(org_id || order_id) & 15, org_id, order_id, sequence FROM taken ORDER BY id
+      ), wanted AS MATERIALIZED (
+        SELECT t.org_id, t.order_id, t.sequence, w.id AS webhook_id, w.event_types
+        FROM webhooks w JOIN taken t ON t.org_id = w.org_id WHERE w.enabled
+      ), fanned_out AS (
+        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
+        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type FROM wanted w
+        JOIN orders o ON o.org_id = w.org_id AND o.id = w.order_id
+        JOIN order_events e ON e.org_id = w.org_id AND e.order_number = o.number AND e.sequence = w.sequence
+        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
+      )
+      SELECT count(events)::int AS orgs, coalesce(sum(events), 0)::int AS moved,
+        (SELECT count(*) FROM (SELECT pg_notify('events', org_id::text) FROM counted)) AS told
+      FROM counted
+
+[
+ 2000
 ]
 `
 
@@ -321,6 +607,18 @@ WITH placed AS (
 ]
 `
 
+exports[`test/sql.test.ts > TAP > postponeEvent > postponeEvent 1`] = `
+UPDATE event_queue SET attempts = attempts + 1, reason = left($2, 500),
+        retry_at = clock_timestamp() + make_interval(secs => $3 / 1000.0)
+      WHERE id = $1
+
+[
+ 1,
+ "will not do",
+ 1000
+]
+`
+
 exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
 
     WITH changed AS (
@@ -338,6 +636,89 @@ exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
   "a",
   "orders.order.placed.v1"
  ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > replaceKey > replaceKey 1`] = `
+
+    UPDATE webhooks SET previous_key = key, previous_key_ends_at = now() + make_interval(hours => $1),
+      key = $2, version = version + 1, updated_at = now()
+    WHERE org_id = $3 AND id = $4 RETURNING id, org_id, url, description, event_types, signature, key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key END AS previous_key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key_ends_at END AS previous_key_ends_at,
+  enabled, disabled_reason, disabled_at, first_failure_at, version, created_at, updated_at
+
+[
+ [
+  24,
+  {
+   "type": "Buffer",
+   "data": [
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0
+   ]
+  },
+  "00000000-0000-7000-8000-000000000000",
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > replayDeadLetter > replayDeadLetter 1`] = `
+WITH gone AS (
+      DELETE FROM dead_letters WHERE org_id = $1 AND id = $2 RETURNING id, org_id, order_id, sequence
+    ), queued AS (
+      INSERT INTO event_queue (lane, org_id, order_id, sequence) SELECT hashtext(org_id || order_id) & 15, org_id, order_id, sequence FROM gone
+    )
+    SELECT id FROM gone
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > resendDelivery > resendDelivery 1`] = `
+UPDATE webhook_deliveries SET state = 'pending', due_at = now(), delivered_at = NULL,
+      attempts = CASE state WHEN 'pending' THEN attempts ELSE 0 END
+    WHERE org_id = $1 AND id = $2
+      AND webhook_id IN (SELECT id FROM webhooks WHERE org_id = $1 AND enabled) RETURNING id, webhook_id, order_id, sequence, type, state, attempts,
+  CASE WHEN state = 'pending' THEN due_at END AS due_at,
+  last_status, last_reply, last_error, last_duration_ms, created_at, delivered_at
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
 ]
 `
 
@@ -374,6 +755,57 @@ SELECT r.fingerprint, r.answer, CASE WHEN o.id IS NOT NULL THEN json_build_objec
 ]
 `
 
+exports[`test/sql.test.ts > TAP > selectDeadLetters > selectDeadLetters 1`] = `
+SELECT id, order_id, sequence, attempts, reason, created_at FROM dead_letters
+    WHERE org_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))
+    ORDER BY created_at DESC, id DESC LIMIT $4
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "2026-01-01 00:00:00.000001+00",
+ "00000000-0000-7000-8000-000000000000",
+ 51
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectDeliveries > selectDeliveries 1`] = `
+SELECT id, webhook_id, order_id, sequence, type, state, attempts,
+  CASE WHEN state = 'pending' THEN due_at END AS due_at,
+  last_status, last_reply, last_error, last_duration_ms, created_at, delivered_at FROM webhook_deliveries WHERE org_id = $1 AND webhook_id = $2 AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))
+    ORDER BY created_at DESC, id DESC LIMIT $5
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000",
+ null,
+ null,
+ 51
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectDelivery > selectDelivery 1`] = `
+SELECT id, webhook_id, order_id, sequence, type, state, attempts,
+  CASE WHEN state = 'pending' THEN due_at END AS due_at,
+  last_status, last_reply, last_error, last_duration_ms, created_at, delivered_at FROM webhook_deliveries d WHERE org_id = $1 AND id = $2
+    AND EXISTS (SELECT FROM webhooks w WHERE w.org_id = $1 AND w.id = d.webhook_id)
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectDeliveryLag > selectDeliveryLag 1`] = `
+SELECT
+      (SELECT count(*) FROM webhooks WHERE enabled AND first_failure_at IS NOT NULL)::int AS failing,
+      coalesce(greatest(0, extract(epoch FROM clock_timestamp() - min(d.due_at))), 0)::float8 AS oldest_seconds
+    FROM webhooks w, LATERAL (SELECT due_at FROM webhook_deliveries d
+      WHERE d.org_id = w.org_id AND d.webhook_id = w.id AND d.state = 'pending' ORDER BY due_at LIMIT 1) d
+    WHERE w.enabled AND w.first_failure_at IS NULL
+
+[]
+`
+
 exports[`test/sql.test.ts > TAP > selectEvents > selectEvents 1`] = `
 SELECT o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_id, o.amount, o.currency,
         e.status, e.description, e.metadata, o.created_at, e.occurred_at AS updated_at, e.sequence AS version
@@ -386,6 +818,20 @@ SELECT o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_
  0,
  200
 ]
+`
+
+exports[`test/sql.test.ts > TAP > selectLag > selectLag 1`] = `
+SELECT
+      (SELECT count(*) FROM (SELECT FROM outbox LIMIT 1000000))::int AS outbox,
+      (SELECT count(*) FROM (SELECT FROM event_queue LIMIT 1000000))::int AS queue,
+      (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT 1000000))::int AS dead_letters,
+      greatest(0, extract(epoch FROM clock_timestamp() - least(
+        (SELECT created_at FROM outbox ORDER BY id LIMIT 1),
+        (SELECT min(queued_at) FROM event_lanes l,
+          LATERAL (SELECT queued_at FROM event_queue q WHERE q.lane = l.lane ORDER BY id LIMIT 1))
+      )))::float8 AS oldest_seconds
+
+[]
 `
 
 exports[`test/sql.test.ts > TAP > selectMember > selectMember 1`] = `
@@ -509,6 +955,26 @@ SELECT org_id, id, name, slug, created_at, updated_at FROM projects WHERE org_id
 ]
 `
 
+exports[`test/sql.test.ts > TAP > selectQueued > selectQueued 1`] = `
+SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), false) AS waits, e.type,
+        o.id, o.org_id, o.project_id, o.amount, o.currency, e.status, e.description, e.metadata, o.created_at,
+        e.occurred_at AS updated_at, e.sequence AS version
+      FROM (
+        SELECT q.* FROM unnest($1::int[]) AS held (lane),
+          LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
+      ) q
+      JOIN orders o ON o.org_id = q.org_id AND o.id = q.order_id
+      JOIN order_events e ON e.org_id = q.org_id AND e.order_number = o.number AND e.sequence = q.sequence
+      ORDER BY q.id
+
+[
+ [
+  3
+ ],
+ 25
+]
+`
+
 exports[`test/sql.test.ts > TAP > selectStats > selectStats 1`] = `
 SELECT (created_at AT TIME ZONE 'UTC')::date::text AS day, currency, status,
         count(*) AS count, sum(amount)::text AS sum
@@ -519,6 +985,33 @@ SELECT (created_at AT TIME ZONE 'UTC')::date::text AS day, currency, status,
  "00000000-0000-7000-8000-000000000000",
  "2026-01-01 00:00:00.000001+00",
  "2026-01-01 00:00:00.000001+00"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectWebhook > selectWebhook 1`] = `
+SELECT id, org_id, url, description, event_types, signature, key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key END AS previous_key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key_ends_at END AS previous_key_ends_at,
+  enabled, disabled_reason, disabled_at, first_failure_at, version, created_at, updated_at FROM webhooks WHERE org_id = $1 AND id = $2
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectWebhooks > selectWebhooks 1`] = `
+SELECT id, org_id, url, description, event_types, signature, key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key END AS previous_key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key_ends_at END AS previous_key_ends_at,
+  enabled, disabled_reason, disabled_at, first_failure_at, version, created_at, updated_at FROM webhooks WHERE org_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))
+    ORDER BY created_at DESC, id DESC LIMIT $4
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ "2026-01-01 00:00:00.000001+00",
+ "00000000-0000-7000-8000-000000000000",
+ 51
 ]
 `
 
@@ -571,6 +1064,40 @@ UPDATE projects SET name = $3, slug = $4, updated_at = now() WHERE org_id = $1 A
  "00000000-0000-7000-8000-000000000000",
  "Lamps",
  "lamps"
+]
+`
+
+exports[`test/sql.test.ts > TAP > updateWebhook > updateWebhook 1`] = `
+
+    UPDATE webhooks SET version = version + 1, updated_at = now(),
+      url = coalesce($1, url),
+      description = CASE WHEN $2 THEN description ELSE $3 END,
+      event_types = CASE WHEN $4 THEN event_types ELSE $5::text[] END,
+      enabled = coalesce($6, enabled),
+      disabled_reason = CASE $7::boolean WHEN true THEN NULL WHEN false THEN coalesce(disabled_reason, 'paused')
+        ELSE disabled_reason END,
+      disabled_at = CASE $8::boolean WHEN true THEN NULL WHEN false THEN coalesce(disabled_at, now())
+        ELSE disabled_at END,
+      first_failure_at = CASE WHEN $9::boolean THEN NULL ELSE first_failure_at END
+    WHERE org_id = $10 AND id = $11 RETURNING id, org_id, url, description, event_types, signature, key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key END AS previous_key,
+  CASE WHEN previous_key_ends_at > now() THEN previous_key_ends_at END AS previous_key_ends_at,
+  enabled, disabled_reason, disabled_at, first_failure_at, version, created_at, updated_at
+
+[
+ [
+  null,
+  true,
+  null,
+  true,
+  null,
+  false,
+  false,
+  false,
+  false,
+  "00000000-0000-7000-8000-000000000000",
+  "00000000-0000-7000-8000-000000000000"
+ ]
 ]
 `
 

@@ -1,0 +1,191 @@
+import type { Database } from '@orders/database'
+import {
+  type Delivery,
+  type DeliveryPage,
+  type NewWebhook,
+  type PageQuery,
+  type Webhook,
+  type WebhookPage,
+  type WebhookPatch,
+  type WebhookWithSecret,
+  webhookTestType,
+} from '@orders/schema'
+import { createCursors, readCursorKey } from './cursor.ts'
+import { OrdersError } from './errors.ts'
+import { readPage, withTimes } from './named.ts'
+import { type Made, makeOnce, type Once } from './once.ts'
+import { newWebhookKey, publicKeyOf, secretOf } from './webhook-keys.ts'
+import {
+  type DeliveryRow,
+  deleteWebhook,
+  insertTest,
+  insertWebhook,
+  lockWebhook,
+  replaceKey,
+  resendDelivery,
+  selectDeliveries,
+  selectDelivery,
+  selectWebhook,
+  selectWebhooks,
+  updateWebhook,
+  type WebhookRow,
+} from './webhook-repository.ts'
+import { urlFault } from './webhook-url.ts'
+
+type Options = {
+  database: Database
+  /** For development: takes http addresses of the machine itself. */
+  allowLoopback: boolean
+  /** Says why nothing is sent to an address whose text is in order, or undefined: by what its name leads to, say. */
+  checkUrl: (url: string) => Promise<string | undefined>
+}
+
+export type Webhooks = Awaited<ReturnType<typeof createWebhooks>>
+
+export const maxWebhooks = 20
+const overlapHours = 24
+
+/** The use cases of webhooks: whom to tell of orders, and what came of telling them. */
+export async function createWebhooks({ database, allowLoopback, checkUrl }: Options) {
+  const cursors = createCursors(await readCursorKey(database))
+
+  async function assertUrl(url: string): Promise<void> {
+    const message = urlFault(url, allowLoopback) ?? (await checkUrl(url))
+    if (message) throw new OrdersError('WEBHOOK_URL_REFUSED', `The url ${message}.`, [{ path: '/url', message }])
+  }
+
+  /** Throws WEBHOOK_URL_REFUSED, WEBHOOK_LIMIT, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT. */
+  async function createWebhook(
+    orgId: string,
+    asked: NewWebhook,
+    once?: Once<WebhookWithSecret>,
+  ): Promise<Made<WebhookWithSecret>> {
+    await assertUrl(asked.url)
+    const key = newWebhookKey(asked.signature ?? 'ed25519')
+    return makeOnce(database, orgId, once, async (trx) => {
+      const row = await insertWebhook(trx, orgId, asked, key, maxWebhooks)
+      if (!row) throw new OrdersError('WEBHOOK_LIMIT', `The organisation has ${maxWebhooks} webhooks.`)
+      return withSecret(row)
+    })
+  }
+
+  /** Newest first. Throws CURSOR_INVALID. */
+  async function listWebhooks(orgId: string, query: PageQuery): Promise<WebhookPage> {
+    const page = await readPage(cursors, `webhooks ${orgId}`, query, idOf<WebhookRow>, (after, rows) =>
+      database.readInTenant<WebhookRow>(orgId, selectWebhooks(orgId, after, rows)),
+    )
+    return { ...page, data: page.data.map(toWebhook) }
+  }
+
+  /** Throws WEBHOOK_NOT_FOUND. */
+  async function getWebhook(orgId: string, id: string): Promise<Webhook> {
+    const [row] = await database.readInTenant<WebhookRow>(orgId, selectWebhook(orgId, id))
+    return toWebhook(withTimes(row ?? notFound(id)))
+  }
+
+  /**
+   * Changes a webhook that still has a version that `isCurrent` accepts. Throws WEBHOOK_NOT_FOUND, PRECONDITION_FAILED,
+   * WEBHOOK_URL_REFUSED.
+   */
+  async function changeWebhook(
+    orgId: string,
+    id: string,
+    patch: WebhookPatch,
+    isCurrent: (version: number) => boolean,
+  ): Promise<Webhook> {
+    if (patch.url !== undefined) await assertUrl(patch.url)
+    const row = await database.inTenant(orgId, async (trx) => {
+      const { version } = (await lockWebhook(trx, orgId, id)) ?? notFound(id)
+      if (!isCurrent(version)) {
+        throw new OrdersError('PRECONDITION_FAILED', `The webhook is at version ${version} now.`)
+      }
+      return updateWebhook(trx, orgId, id, patch)
+    })
+    return toWebhook(withTimes(row))
+  }
+
+  /** Gives it a new key; the present one signs as well for 24 hours. Throws WEBHOOK_NOT_FOUND and those of keys. */
+  async function rotateSecret(
+    orgId: string,
+    id: string,
+    once?: Once<WebhookWithSecret>,
+  ): Promise<Made<WebhookWithSecret>> {
+    return makeOnce(database, orgId, once, async (trx) => {
+      const { signature } = (await lockWebhook(trx, orgId, id)) ?? notFound(id)
+      const row = await replaceKey(trx, orgId, id, newWebhookKey(signature), overlapHours)
+      return withSecret(row ?? notFound(id))
+    })
+  }
+
+  /** What is pending for it is not sent any more. Throws WEBHOOK_NOT_FOUND. */
+  async function removeWebhook(orgId: string, id: string): Promise<void> {
+    const gone = await database.runInTenant(orgId, deleteWebhook(orgId, id))
+    if (gone.length === 0) notFound(id)
+  }
+
+  /** Queues a message that is no event of an order. Throws WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED. */
+  async function testWebhook(orgId: string, id: string): Promise<Delivery> {
+    const [row] = await database.runInTenant<DeliveryRow>(orgId, insertTest(orgId, id, webhookTestType))
+    if (row) return toDelivery(withTimes(row))
+    await getWebhook(orgId, id)
+    throw disabled()
+  }
+
+  /** Newest first. Throws WEBHOOK_NOT_FOUND, CURSOR_INVALID. */
+  async function listDeliveries(orgId: string, webhookId: string, query: PageQuery): Promise<DeliveryPage> {
+    await getWebhook(orgId, webhookId)
+    const page = await readPage(cursors, `deliveries ${orgId} ${webhookId}`, query, idOf<DeliveryRow>, (after, rows) =>
+      database.readInTenant<DeliveryRow>(orgId, selectDeliveries(orgId, webhookId, after, rows)),
+    )
+    return { ...page, data: page.data.map(toDelivery) }
+  }
+
+  /** Makes a delivery due now. Throws DELIVERY_NOT_FOUND, WEBHOOK_DISABLED. */
+  async function resend(orgId: string, id: string): Promise<Delivery> {
+    const [row] = await database.runInTenant<DeliveryRow>(orgId, resendDelivery(orgId, id))
+    if (row) return toDelivery(withTimes(row))
+    const [found] = await database.readInTenant<DeliveryRow>(orgId, selectDelivery(orgId, id))
+    throw found ? disabled() : new OrdersError('DELIVERY_NOT_FOUND', `There is no delivery ${id}.`)
+  }
+
+  return {
+    createWebhook,
+    listWebhooks,
+    getWebhook,
+    changeWebhook,
+    rotateSecret,
+    removeWebhook,
+    testWebhook,
+    listDeliveries,
+    resend,
+  }
+}
+
+const idOf = <Row extends { id: string }>({ id }: Row) => id
+
+/** A webhook as it may be shown: with its public keys, and without any other. */
+function toWebhook({ key, previous_key, ...row }: WebhookRow): Webhook {
+  const isPublic = row.signature === 'ed25519'
+  return {
+    ...(row as Omit<Webhook, 'public_key' | 'previous_public_key'>),
+    public_key: isPublic ? publicKeyOf(key) : null,
+    previous_public_key: isPublic && previous_key ? publicKeyOf(previous_key) : null,
+  }
+}
+
+const withSecret = (row: WebhookRow): WebhookWithSecret => ({
+  ...toWebhook(withTimes(row)),
+  secret: row.signature === 'hmac' ? secretOf(row.key) : null,
+})
+
+const toDelivery = (row: DeliveryRow): Delivery => ({ ...row, event_id: eventIdOf(row) })
+
+/** The id of a message, which is that of its event: the same at every attempt. */
+export const eventIdOf = ({ id, order_id, sequence }: Pick<DeliveryRow, 'id' | 'order_id' | 'sequence'>) =>
+  order_id === null ? `test.${id}` : `${order_id}.${sequence}`
+
+function notFound(id: string): never {
+  throw new OrdersError('WEBHOOK_NOT_FOUND', `There is no webhook ${id}.`)
+}
+
+const disabled = () => new OrdersError('WEBHOOK_DISABLED', 'Nothing is sent to a webhook that is disabled.')
