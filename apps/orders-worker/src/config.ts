@@ -15,6 +15,11 @@ export const Settings = Type.Object({
     default: 5000,
     description: 'How long to wait at start for a database that does not answer.',
   }),
+  EVENTS_BROKER: Secret({
+    default: 'none',
+    description:
+      'amqp:// or amqps:// address of an AMQP 1.0 broker that events go through; none: the worker handles them itself.',
+  }),
   ADMIN_PORT: Type.Optional(
     Type.Integer({
       minimum: 0,

@@ -45,7 +45,7 @@ export function createMeters(readLag: () => Promise<Lag>) {
     labelNames: ['job'],
     registers,
   })
-  for (const job of ['move', 'relay', 'prune']) failures.inc({ job }, 0)
+  for (const job of ['move', 'relay', 'prune', 'consume']) failures.inc({ job }, 0)
   return {
     registry,
     onOutcome: (outcome: (typeof outcomes)[number], count: number) => handed.inc({ outcome }, count),
