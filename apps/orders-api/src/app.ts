@@ -1,4 +1,5 @@
 import type { DeadLetters, Orders, People, Webhooks } from '@orders/orders'
+import type { Lookup } from '@orders/runtime'
 import * as schemas from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
 import { createOpenIdSignIns } from './access/openid-sign-in.ts'
@@ -40,6 +41,7 @@ type Given = {
   people?: People
   webhooks?: Webhooks
   deadLetters?: DeadLetters
+  lookup?: Lookup
   /** The clock of rate limits, in milliseconds. */
   now?: () => number
   /** Milliseconds that a reader of the stream may take nothing. */

@@ -150,7 +150,7 @@ t.test('owners change webhooks, members and viewers look at them, nobody else do
 
 t.test('addresses and event types that are not taken', async (t) => {
   const refused = [
-    ...['http://example.com', 'https://u:p@example.com/', 'https://example.com/#x', 'https://example.com:444', 'x'],
+    ...['http://example.com', 'https://u:p@example.com/', 'https://example.com:444', 'x'],
     ...['https://localhost/', 'http://localhost:9000/', 'https://127.0.0.1', 'file:///etc/passwd'],
   ]
   const { json } = await owner.call('POST', '/webhooks', { url })

@@ -1,25 +1,44 @@
 import { assertServable, connectDatabase, listen } from '@orders/database'
-import { appendFirst, createProcessing, createPruning, createRelay, openHistory } from '@orders/orders'
+import {
+  appendFirst,
+  createDelivering,
+  createProcessing,
+  createPruning,
+  createRelay,
+  openHistory,
+} from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
+import { readBrokerAddress } from './broker/address.ts'
+import { BrokerError } from './broker/error.ts'
+import { useBroker } from './broker/use-broker.ts'
 import type { Config } from './config.ts'
-import { startLoop } from './loop.ts'
+import { type Loop, startLoop } from './loop.ts'
 import { createMeters } from './meters.ts'
+import { createSender } from './webhooks/sender.ts'
 
 const relays = 2
+/** What a killed worker had published and not marked yet is published again: at most this for each of its relays. */
+const publishAtOnce = 50
+// Rather than give up what a queue that is full refuses, it is tried for a day.
+const publishPauses = [1, 5, 15, 60, 300, 1800, 7200, 21_600, 43_200].map((seconds) => seconds * 1000)
 const idleMs = 1000
 const pruneEveryMs = 10 * 60_000
 
 /** Sets the worker up: its jobs run from when it is ready until it closes. The server tells how it is. */
 export async function app(server: FastifyInstance, config: Config): Promise<void> {
-  const onError = (error: Error) => server.log.warn({ err: error }, 'a database connection broke')
-  const open = (role: 'orders_app' | 'orders_worker') => {
-    const { database, close } = connectDatabase(config.DATABASE_URL, { max: config.DATABASE_POOL_MAX, role, onError })
-    server.addHook('onClose', close)
-    return database
-  }
-  const everyOrg = open('orders_worker')
-  const oneOrg = open('orders_app')
+  const address = config.EVENTS_BROKER === 'none' ? undefined : readBrokerAddress(config.EVENTS_BROKER)
+  const { everyOrg, oneOrg } = openDatabases(server, config)
   await assertServable(oneOrg)
+
+  const loops: Record<string, Loop[]> = {}
+  const wake = (...jobs: string[]) => {
+    for (const job of jobs) for (const loop of loops[job] ?? []) loop.wake()
+  }
+  const meters = createMeters({ relay: () => relay.lag(), deliveries: () => delivering.deliveryLag() })
+  const onFailure = (job: string, error: Error) => {
+    meters.onFailure(job)
+    if (!(error instanceof BrokerError)) server.log.warn({ err: error, job }, 'a job failed, and will be tried again')
+  }
 
   const history = await openHistory({
     database: oneOrg,
@@ -27,45 +46,68 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
     cosmosDatabase: config.HISTORY_COSMOS_DATABASE,
     onAway: (error) => server.log.warn({ err: error }, 'Cosmos DB does not take events: they will be tried again'),
   })
-  server.addHook('onClose', history.close)
-
-  const meters = createMeters(() => relay.lag())
   const { processEvents } = createProcessing({ database: oneOrg, onEvents: meters.onEvents })
+  const broker =
+    address &&
+    (await useBroker(server, {
+      address,
+      handle: processEvents,
+      registry: meters.registry,
+      onUp: () => wake('relay'),
+      onFailure,
+    }))
   const relay = createRelay({
     database: everyOrg,
-    handOn: appendFirst(history, processEvents),
-    handsOn: config.HISTORY_COSMOS_ENDPOINT ? 'all' : 'placed',
     onOutcome: meters.onOutcome,
+    handOn: appendFirst(history, broker?.publish ?? processEvents),
+    handsOn: broker || config.HISTORY_COSMOS_ENDPOINT ? 'all' : 'placed',
+    ...(broker && { batch: publishAtOnce, retryPauses: publishPauses }),
   })
-  const pruning = createPruning(everyOrg)
+  const sender = createSender({ allowLoopback: config.WEBHOOKS_ALLOW_LOOPBACK === 'true' })
+  const delivering = createDelivering({
+    database: everyOrg,
+    send: sender.sendWebhook,
+    onOutcome: meters.onDelivery,
+    onDisabled: (webhook) => server.log.warn(webhook, 'a webhook was turned off'),
+    onFailure: (error) => onFailure('deliver', error),
+    onRoom: () => wake('deliver'),
+  })
 
-  const loop = (name: string, work: () => Promise<number>, more: { idleMs?: number; perSecond?: number } = {}) =>
-    startLoop({
-      work,
-      idleMs,
-      ...more,
-      onFailure: (error) => {
-        meters.onFailure(name)
-        server.log.warn({ err: error, job: name }, 'a job failed, and will be tried again')
-      },
-    })
-  const relaying = Array.from({ length: relays }, () => loop('relay', relay.relay))
+  const start = (job: string, work: () => Promise<number>, more: { idleMs?: number; perSecond?: number } = {}) =>
+    startLoop({ work, idleMs, onFailure: (error) => onFailure(job, error), ...more })
   const move = async () => {
     const moved = await relay.move()
-    if (moved > 0) for (const { wake } of relaying) wake()
+    if (moved > 0) wake('relay', 'deliver')
     return moved
   }
-  const moving = loop('move', move, { perSecond: config.EVENTS_PER_SECOND })
-  const loops = [moving, ...relaying, loop('prune', pruning.prune, { idleMs: pruneEveryMs })]
-  const wake = () => {
-    for (const { wake } of [moving, ...relaying]) wake()
-  }
-  const news = listen(config.DATABASE_URL, 'events', wake, wake)
-  // Hooks run last in, first out: the jobs end before their connections do.
-  server.addHook('onClose', async () => {
-    await Promise.all([news.close(), ...loops.map(({ stop }) => stop())])
-  })
+  const handOn = async () => (broker && !broker.isUp() ? 0 : relay.relay())
+  loops.move = [start('move', move, { perSecond: config.EVENTS_PER_SECOND })]
+  loops.relay = Array.from({ length: relays }, () => start('relay', handOn))
+  loops.deliver = [start('deliver', delivering.deliver)]
+  loops.prune = [start('prune', createPruning(everyOrg).prune, { idleMs: pruneEveryMs })]
 
+  const lookAround = () => wake('move', 'relay', 'deliver')
+  const news = listen(config.DATABASE_URL, 'events', lookAround, lookAround)
+  // Hooks run last in, first out: the jobs end before what they use.
+  server.addHook('onClose', async () => {
+    await Promise.all([news.close(), ...Object.values(loops).flatMap((some) => some.map(({ stop }) => stop()))])
+    await delivering.idle()
+    await Promise.all([sender.close(), history.close()])
+  })
+  await server.register(serveState, { meters })
+}
+
+function openDatabases(server: FastifyInstance, { DATABASE_URL, DATABASE_POOL_MAX }: Config) {
+  const onError = (error: Error) => server.log.warn({ err: error }, 'a database connection broke')
+  const open = (role: 'orders_app' | 'orders_worker') => {
+    const { database, close } = connectDatabase(DATABASE_URL, { max: DATABASE_POOL_MAX, role, onError })
+    server.addHook('onClose', close)
+    return database
+  }
+  return { everyOrg: open('orders_worker'), oneOrg: open('orders_app') }
+}
+
+async function serveState(server: FastifyInstance, { meters }: { meters: ReturnType<typeof createMeters> }) {
   server.get('/livez', async () => ({ status: 'ok' }))
   server.get('/readyz', async () => ({ status: 'ready' }))
   server.get('/metrics', async (_request, reply) => {

@@ -15,11 +15,20 @@ export const Settings = Type.Object({
     default: 5000,
     description: 'How long to wait at start for a database that does not answer.',
   }),
+  EVENTS_BROKER: Secret({
+    default: 'none',
+    description:
+      'amqp:// or amqps:// address of an AMQP 1.0 broker that events go through; none: the worker handles them itself.',
+  }),
   EVENTS_PER_SECOND: Type.Integer({
     minimum: 10,
     maximum: 1_000_000,
     default: 6000,
     description: 'Events that leave the outbox in a second at most, so that a backlog slows nobody who places orders.',
+  }),
+  WEBHOOKS_ALLOW_LOOPBACK: Choice(['true', 'false'], {
+    default: 'false',
+    description: 'true, for development: webhooks may be http addresses of this machine.',
   }),
   ADMIN_PORT: Type.Optional(
     Type.Integer({

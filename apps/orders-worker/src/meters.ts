@@ -3,8 +3,16 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/
 
 const outcomes = ['handed-on', 'postponed', 'buried'] as const
 
-/** Prometheus metrics of one worker. What waits is the same for all of them, and counted when it is asked for. */
-export function createMeters(readLag: () => Promise<Lag>) {
+type Reads = {
+  relay: () => Promise<Lag>
+  deliveries: () => Promise<{ failing: number; oldest_seconds: number }>
+}
+
+/**
+ * Prometheus metrics of one worker. What waits is the same for all of them, and counted when it is asked for; while the
+ * database is away, it stays as it was.
+ */
+export function createMeters(read: Reads) {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -14,11 +22,10 @@ export function createMeters(readLag: () => Promise<Lag>) {
     labelNames: ['where'],
     registers,
     async collect() {
-      const { outbox, queue, dead_letters, oldest_seconds } = await readLag()
-      this.set({ where: 'outbox' }, outbox)
-      this.set({ where: 'queue' }, queue)
-      this.set({ where: 'dead_letters' }, dead_letters)
-      lag.set(oldest_seconds)
+      const found = await read.relay().catch(() => undefined)
+      if (!found) return
+      for (const where of ['outbox', 'queue', 'dead_letters'] as const) this.set({ where }, found[where])
+      lag.set(found.oldest_seconds)
     },
   })
   const lag = new Gauge({
@@ -33,6 +40,29 @@ export function createMeters(readLag: () => Promise<Lag>) {
     registers,
   })
   for (const outcome of outcomes) handed.inc({ outcome }, 0)
+  new Gauge({
+    name: 'orders_webhooks_failing',
+    help: 'Webhooks whose last delivery failed.',
+    registers,
+    async collect() {
+      const found = await read.deliveries().catch(() => undefined)
+      if (!found) return
+      this.set(found.failing)
+      deliveryLag.set(found.oldest_seconds)
+    },
+  })
+  const deliveryLag = new Gauge({
+    name: 'orders_webhooks_lag_seconds',
+    help: 'For how long the oldest delivery that is due has waited, of webhooks that do not fail.',
+    registers,
+  })
+  const deliveries = new Counter({
+    name: 'orders_webhook_sends_total',
+    help: 'Messages sent to webhooks: taken, to be sent again, or given up.',
+    labelNames: ['state'],
+    registers,
+  })
+  for (const state of ['delivered', 'pending', 'failed']) deliveries.inc({ state }, 0)
   const events = new Counter({
     name: 'order_events_total',
     help: 'Order events written, by type.',
@@ -45,10 +75,11 @@ export function createMeters(readLag: () => Promise<Lag>) {
     labelNames: ['task'],
     registers,
   })
-  for (const job of ['move', 'relay', 'prune']) failures.inc({ task: job }, 0)
+  for (const task of ['move', 'relay', 'deliver', 'prune', 'consume']) failures.inc({ task }, 0)
   return {
     registry,
     onOutcome: (outcome: (typeof outcomes)[number], count: number) => handed.inc({ outcome }, count),
+    onDelivery: (state: string) => deliveries.inc({ state }),
     onEvents: (type: string, count: number) => events.inc({ type }, count),
     onFailure: (job: string) => failures.inc({ task: job }),
   }

@@ -66,9 +66,15 @@ export function createRelay(options: Options) {
       const events = inTurn(await database.runGlobal<QueuedEvent>(selectQueued(held, Math.ceil(batch / held.length))))
       if (events.length === 0) return 0
       const outcomes = await handOn(events)
-      const failed = events.filter((_event, i) => outcomes[i])
-      for (const [i, event] of events.entries()) if (!outcomes[i]) done.push(event.queue_id)
-      for (const event of failed) await putOff(event, outcomes[events.indexOf(event)] as Error)
+      const failed = new Set<string>()
+      for (const [i, event] of events.entries()) {
+        const error = outcomes[i]
+        const order = orderOf(event)
+        if (!error) done.push(event.queue_id)
+        // An order's later events wait behind the first that failed, and have no attempt to their name.
+        else if (!failed.has(order)) await putOff(event, error)
+        if (error) failed.add(order)
+      }
       onOutcome?.('handed-on', done.length)
       return events.length
     } finally {
@@ -97,9 +103,10 @@ export function createRelay(options: Options) {
 /** The events whose turn it is: none while an earlier one of its order waits. */
 function inTurn(events: QueuedEvent[]): QueuedEvent[] {
   const waiting = new Set<string>()
-  return events.filter(({ org_id, id, waits }) => {
-    const order = `${org_id} ${id}`
-    if (waits) waiting.add(order)
-    return !waiting.has(order)
+  return events.filter((event) => {
+    if (event.waits) waiting.add(orderOf(event))
+    return !waiting.has(orderOf(event))
   })
 }
+
+const orderOf = ({ org_id, id }: QueuedEvent) => `${org_id} ${id}`

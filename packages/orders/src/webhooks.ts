@@ -30,13 +30,10 @@ import {
   updateWebhook,
   type WebhookRow,
 } from './webhook-repository.ts'
-import { urlFault } from './webhook-url.ts'
 
 type Options = {
   database: Database
-  /** For development: takes http addresses of the machine itself. */
-  allowLoopback: boolean
-  /** Says why nothing is sent to an address whose text is in order, or undefined: by what its name leads to, say. */
+  /** Says why nothing may be sent to an address, or undefined. */
   checkUrl: (url: string) => Promise<string | undefined>
 }
 
@@ -46,12 +43,12 @@ export const maxWebhooks = 20
 const overlapHours = 24
 
 /** The use cases of webhooks: whom to tell of orders, and what came of telling them. */
-export async function createWebhooks({ database, allowLoopback, checkUrl }: Options) {
+export async function createWebhooks({ database, checkUrl }: Options) {
   const cursors = createCursors(await readCursorKey(database))
 
   async function assertUrl(url: string): Promise<void> {
-    const message = urlFault(url, allowLoopback) ?? (await checkUrl(url))
-    if (message) throw new OrdersError('WEBHOOK_URL_REFUSED', `The url ${message}.`, [{ path: '/url', message }])
+    const message = await checkUrl(url)
+    if (message) throw new OrdersError('WEBHOOK_URL_REFUSED', message, [{ path: '/url', message }])
   }
 
   /** Throws WEBHOOK_URL_REFUSED, WEBHOOK_LIMIT, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT. */

@@ -65,7 +65,6 @@ export async function startWebhooks(t: Test) {
   const checked: string[] = []
   const webhooks = await createWebhooks({
     database: service.database,
-    allowLoopback: true,
     checkUrl: async (url) => {
       checked.push(url)
       return url.includes('nowhere') ? 'leads nowhere' : undefined

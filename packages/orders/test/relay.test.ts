@@ -129,6 +129,33 @@ t.test("what fails waits with its order's later events, and becomes a dead lette
   ])
 })
 
+t.test('of events that fail together, only the first of each order has an attempt to its name', async (t) => {
+  const handed: string[] = []
+  let refuses = true
+  const service = await start(t, {
+    retryPauses: [0],
+    handOn: async (events): Promise<Outcome[]> =>
+      events.map(({ id, version }) => {
+        handed.push(`${id} ${version}`)
+        return refuses && id === 'bad' ? new Error('not now') : undefined
+      }),
+  })
+  const { orders, org, admin, relay } = service
+  await place(service, org, 'bad')
+  await orders.changeStatus(org, 'bad', 'confirm')
+  await relay.move()
+  await relay.relay()
+  t.strictSame(await rowsOf(admin, 'SELECT sequence, attempts FROM event_queue ORDER BY id'), [
+    { sequence: 1, attempts: 1 },
+    { sequence: 2, attempts: 0 },
+  ])
+  await relay.relay()
+  t.match(await relay.lag(), { queue: 1, dead_letters: 1 }, 'the first is given up, the second has its turn')
+  refuses = false
+  await relay.relay()
+  t.match(await relay.lag(), { queue: 0, dead_letters: 1 })
+})
+
 t.test('what a killed worker held is handed on when its lease has run out', async (t) => {
   const service = await start(t)
   const { org, admin, relay, handed } = service

@@ -4,7 +4,6 @@ import t from 'tap'
 import { createDeadLetters } from '../src/dead-letters.ts'
 import { createPruning } from '../src/prune.ts'
 import { newWebhookKey, publicKeyOf, secretOf } from '../src/webhook-keys.ts'
-import { urlFault } from '../src/webhook-url.ts'
 import { maxWebhooks } from '../src/webhooks.ts'
 import { startWebhooks } from './receivers.ts'
 import { claimOf, outcomeOf, rowsOf } from './service.ts'
@@ -74,37 +73,7 @@ t.test('keys: what is shown verifies what the stored one signs', async (t) => {
 })
 
 t.test('addresses that nothing is sent to', async (t) => {
-  const refused = [
-    ...[
-      'http://example.com',
-      'ftp://example.com',
-      'https://u:p@example.com',
-      'https://u@example.com',
-      'https://e.com#',
-    ],
-    ...[
-      'https://example.com:8443',
-      'https://localhost',
-      'https://127.0.0.1',
-      'https://[::1]',
-      'example.com',
-      '',
-      'https:',
-    ],
-    ...['javascript:alert(1)', 'http://localhost:8000'],
-  ]
-  for (const text of refused) t.type(urlFault(text, false), 'string', text)
-  for (const text of ['https://example.com', 'https://example.com:443/a?b=c', 'https://bücher.example/']) {
-    t.equal(urlFault(text, false), undefined, text)
-  }
-  for (const text of ['http://localhost:9000/x', 'http://127.0.0.1', 'https://[::1]:1'])
-    t.equal(urlFault(text, true), undefined)
-  for (const text of ['http://127.0.0.1.example.com', 'http://10.0.0.1', 'ftp://localhost', 'http://u@localhost']) {
-    t.type(urlFault(text, true), 'string', text)
-  }
-  const { webhooks, org, newWebhook, checked } = await startWebhooks(t)
-  t.equal(await outcomeOf(newWebhook('http://example.com')), 'WEBHOOK_URL_REFUSED')
-  t.strictSame(checked, [], 'only a text in order is looked into')
+  const { webhooks, org, newWebhook } = await startWebhooks(t)
   t.equal(await outcomeOf(newWebhook('https://nowhere.example')), 'WEBHOOK_URL_REFUSED')
   const { id } = await newWebhook(url)
   t.equal(

@@ -8,7 +8,7 @@ export class SettingsError extends Error {
 }
 
 /** A setting that must not stand in a process listing: NAME_FILE names a file that holds it, NAME holds it itself. */
-export const Secret = (options: { description: string; pattern?: string; examples?: string[] }) =>
+export const Secret = (options: { description: string; pattern?: string; examples?: string[]; default?: string }) =>
   Type.String({ ...options, minLength: 1, secret: true })
 
 /** A setting that takes one of a few words. */

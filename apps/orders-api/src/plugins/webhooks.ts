@@ -1,4 +1,5 @@
 import { createDeadLetters, createWebhooks, type DeadLetters, type Webhooks } from '@orders/orders'
+import { checkUrl, type Lookup } from '@orders/runtime'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
@@ -11,16 +12,20 @@ declare module 'fastify' {
 
 type Options = {
   allowLoopback: boolean
-  /** Says why nothing may be sent to an address, or undefined. What is sent is guarded anyway, by who sends it. */
-  checkUrl?: (url: string) => Promise<string | undefined>
-  /** Stand in for those of the database. */
-  given: { webhooks?: Webhooks; deadLetters?: DeadLetters }
+  /** Stand in for those of the database, and for the name servers. */
+  given: { webhooks?: Webhooks; deadLetters?: DeadLetters; lookup?: Lookup }
 }
 
 /** The use cases of webhooks and of dead letters. */
-async function webhooks(app: FastifyInstance, { allowLoopback, checkUrl = async () => undefined, given }: Options) {
+async function webhooks(app: FastifyInstance, { allowLoopback, given }: Options) {
   const { database } = app
-  app.decorate('webhooks', given.webhooks ?? (await createWebhooks({ database, allowLoopback, checkUrl })))
+  const options = { allowLoopback, ...(given.lookup && { lookup: given.lookup }) }
+  /** What is sent is guarded anyway, by who sends it: a name may lead elsewhere by then. */
+  const refusalOf = async (url: string) => {
+    const checked = await checkUrl(url, options)
+    return 'refusal' in checked ? checked.refusal : undefined
+  }
+  app.decorate('webhooks', given.webhooks ?? (await createWebhooks({ database, checkUrl: refusalOf })))
   app.decorate('deadLetters', given.deadLetters ?? (await createDeadLetters(database)))
 }
 

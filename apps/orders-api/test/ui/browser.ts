@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { app } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { serverOptions } from '../../src/server-options.ts'
+import { lookup } from '../service.ts'
 
 // What is used of the DOM; its own types would make `window` known to the sources too.
 interface Element {
@@ -26,7 +27,7 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
   url ??= (await createScratchDatabase(t)).url
   const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', RATE_LIMITS: 'off', ...settings })
   const server = Fastify(serverOptions(config))
-  await app(server, config)
+  await app(server, config, { lookup })
   t.teardown(() => server.close())
   const cookies = new Map<string, string>()
   let token: string | undefined
