@@ -86,7 +86,7 @@ t.test('faults stand at their fields, and what was typed stays', async (t) => {
   const cases: [string, Record<string, string>, string][] = [
     ['Address', { Address: '' }, 'Enter an address'],
     ['Address', { Address: 'http://example.com' }, 'must start with https://'],
-    ['Address', { Address: 'https://u:p@example.com' }, 'must not hold a user name'],
+    ['Address', { Address: 'https://u:p@example.com' }, 'must have no user name'],
     ['Description', { Description: 'x'.repeat(201) }, 'Use at most 200 characters'],
     ['Signed with', { 'Signed with': 'none' }, 'Choose how messages are signed.'],
   ]

@@ -13,13 +13,13 @@ const withinMs = 60_000
  * What is wrong with the answers to the lines of a block, if anything. They run as they stand, in one shell; a settings
  * file of curl's own makes a request print the status below the answer.
  */
-export async function checkCurls(lines: CurlLine[]): Promise<string[]> {
+export async function checkCurls(lines: CurlLine[], folder = process.cwd()): Promise<string[]> {
   const home = mkdtempSync(join(tmpdir(), 'curl-'))
   writeFileSync(join(home, '.curlrc'), 'silent\nshow-error\nmax-time = 10\nwrite-out = "\\n%{http_code}"\n')
   const end = randomUUID()
   const asRun = ({ command, answer }: CurlLine) =>
     answer ? `CURL_HOME='${home}' ${command} 2>&1\nprintf '\\n${end}\\n'` : command
-  const { stdout, stderr } = await run('sh', ['-c', lines.map(asRun).join('\n')], { timeout: withinMs })
+  const { stdout, stderr } = await run('sh', ['-c', lines.map(asRun).join('\n')], { timeout: withinMs, cwd: folder })
   rmSync(home, { recursive: true })
 
   const answers = stdout.split(`\n${end}\n`)

@@ -60,7 +60,7 @@ async function checkStart(clone: Clone): Promise<boolean> {
   })
   const timedOut = setTimeout(readyWithinMs, false, { ref: false })
   if (await Promise.race([ready.promise, ended.then(() => false), timedOut])) {
-    for (const lines of readme.curls) faults.push(...(await checkCurls(lines)))
+    for (const lines of readme.curls) faults.push(...(await checkCurls(lines, clone.folder)))
   } else faults.push(`${readme.start} printed no address within ${readyWithinMs / 1000} s`)
 
   if (service.exitCode === null) process.kill(-service.pid, 'SIGINT')

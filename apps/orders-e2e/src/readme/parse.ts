@@ -1,4 +1,4 @@
-/** A line of the README that is run, and what the README says of its answer; nothing of one that sets a variable. */
+/** A line of the README that is run, and what the README says of its answer; nothing of one that is no request. */
 export type CurlLine = { command: string; answer?: { status: number; contains: string } }
 
 /** The parts of the README that are run or compared. */
@@ -9,7 +9,7 @@ const fence = /^```(\S*)[ \t]*(\S*)\n([\s\S]*?)^```$/gm
 /**
  * Takes the commands out of a README. Throws if a part is missing, or if a shell block is not marked as one that is run:
  * `sh start`, `sh test` (one command each) or `sh curl` (requests that end in `# <status> <text in the answer>`, and
- * variables and functions for those below them).
+ * variables, functions and what runs beside them in the background).
  */
 export function parseReadme(text: string): Readme {
   const blocks = [...text.matchAll(fence)].map(([, language = '', kind = '', body = '']) => ({ language, kind, body }))
@@ -37,7 +37,7 @@ export function parseReadme(text: string): Readme {
 }
 
 function parseCurl(line: string): CurlLine {
-  if (/^\w+(=|\(\) \{ )/.test(line)) return { command: line }
+  if (/^(\w+(=|\(\) \{ )|(export|until|kill) |.* &$)/.test(line)) return { command: line }
   const [, command, status, contains = ''] = /^(curl .*\S)\s+# (\d{3})(?: (.+))?$/.exec(line) ?? []
   if (command === undefined) throw new Error(`README has a curl line without "# <status>" at its end: ${line}`)
   return { command, answer: { status: Number(status), contains } }

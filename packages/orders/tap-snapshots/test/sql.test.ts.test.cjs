@@ -444,7 +444,7 @@ WITH taken AS (
         FROM taken JOIN counted USING (org_id) JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT hashtext(org_id || order_id) & 15, org_id, order_id, sequence FROM taken ORDER BY id
+        SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence FROM taken WHERE $2 OR sequence = 1 ORDER BY id
       ), wanted AS MATERIALIZED (
         SELECT t.org_id, t.order_id, t.sequence, w.id AS webhook_id, w.event_types
         FROM webhooks w JOIN taken t ON t.org_id = w.org_id WHERE w.enabled
@@ -460,7 +460,8 @@ WITH taken AS (
       FROM counted
 
 [
- 2000
+ 2000,
+ true
 ]
 `
 
@@ -698,7 +699,7 @@ exports[`test/sql.test.ts > TAP > replayDeadLetter > replayDeadLetter 1`] = `
 WITH gone AS (
       DELETE FROM dead_letters WHERE org_id = $1 AND id = $2 RETURNING id, org_id, order_id, sequence
     ), queued AS (
-      INSERT INTO event_queue (lane, org_id, order_id, sequence) SELECT hashtext(org_id || order_id) & 15, org_id, order_id, sequence FROM gone
+      INSERT INTO event_queue (lane, org_id, order_id, sequence) SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence FROM gone
     )
     SELECT id FROM gone
 
