@@ -30,7 +30,7 @@ export async function startWorker(t: Test, settings: Record<string, string>) {
   const portOf = (text: string) => /Server listening at http:\/\/[^"]+:(\d+)/.exec(text)?.[1]
   await until(() => {
     if (child.exitCode !== null) throw new Error(`the worker ended: ${log.read()}`)
-    return log.read().includes('The worker is ready.') && portOf(log.read()) !== undefined
+    return log.read().includes('"msg":"the worker is ready"') && portOf(log.read()) !== undefined
   })
   const port = portOf(log.read())
   return {
