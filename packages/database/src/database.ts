@@ -1,6 +1,7 @@
-import type { Writable } from 'node:stream'
 import { CompiledQuery, type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
+import { inOnePacket, settle } from './burst.ts'
+import { connectionOptions, type Role } from './connection.ts'
 import { discardingPool } from './discarding-pool.ts'
 import type { Tables } from './tables.ts'
 
@@ -11,51 +12,6 @@ import type { Tables } from './tables.ts'
 export type Statement = { name: string; text: string; values: unknown[]; lockTimeoutMs?: number | undefined }
 
 type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean; userId?: string }
-
-const asText = (value: string) => value
-const types = {
-  getTypeParser(oid: number, format?: 'text' | 'binary') {
-    if (oid === pg.types.builtins.TIMESTAMPTZ) return asText
-    if (oid === pg.types.builtins.INT8) return Number
-    return pg.types.getTypeParser(oid, format as 'text')
-  },
-}
-
-/** Who a connection acts as: within one organisation at a time, or on the events of all of them. */
-export type Role = 'orders_app' | 'orders_worker'
-
-/**
- * Options of every pool that serves requests (times in milliseconds).
- *
- * The role is part of the connection's start-up packet: whatever rights the URL's user has, each connection runs as
- * that role from its first statement, and RESET ROLE returns to it.
- */
-export function connectionOptions(url: string, { max = 10, role = 'orders_app' }: { max?: number; role?: Role } = {}) {
-  const { connectionString, options } = splitOptions(url)
-  return {
-    connectionString,
-    options: `${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO`.trim(),
-    application_name: 'orders',
-    max,
-    types,
-    pipeline: true,
-    keepAlive: true,
-    connectionTimeoutMillis: 1000,
-    idleTimeoutMillis: 60_000,
-    maxLifetimeSeconds: 1800,
-    statement_timeout: 4000,
-    query_timeout: 5000,
-    lock_timeout: 1000,
-    idle_in_transaction_session_timeout: 10_000,
-  } satisfies pg.PoolConfig & { pipeline: boolean }
-}
-
-function splitOptions(url: string) {
-  const parsed = new URL(url)
-  const options = parsed.searchParams.get('options') ?? ''
-  parsed.searchParams.delete('options')
-  return { connectionString: parsed.href, options }
-}
 
 const begin = 'BEGIN'
 const beginReading = 'BEGIN READ ONLY'
@@ -241,29 +197,6 @@ export function connectDatabase(
 ): { database: Database; close: () => Promise<void> } {
   const pool = new pg.Pool(connectionOptions(url, options))
   return { database: openDatabase(pool, onError), close: () => pool.end() }
-}
-
-/** pg writes each message of each query by itself: held together, a burst costs one system call instead of four. */
-function inOnePacket<const T>(client: pg.PoolClient, send: () => T): T {
-  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection
-  stream.cork()
-  try {
-    return send()
-  } finally {
-    stream.uncork()
-  }
-}
-
-type Settled<T extends readonly unknown[]> = { -readonly [K in keyof T]: Awaited<T[K]> }
-
-/** Waits for all of a burst, so that a failed statement never leaves the others' answers to the connection's next user. */
-async function settle<const T extends readonly (Promise<unknown> | undefined)[]>(burst: T): Promise<Settled<T>> {
-  const results = await Promise.allSettled(burst)
-  const values = results.map((result) => {
-    if (result.status === 'rejected') throw result.reason
-    return result.value
-  })
-  return values as Settled<T>
 }
 
 /** COMMIT of a failed transaction is not an error to PostgreSQL: it answers ROLLBACK. */

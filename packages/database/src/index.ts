@@ -1,4 +1,5 @@
-export { connectDatabase, connectionOptions, type Database, openDatabase, type Statement } from './database.ts'
+export { connectionOptions } from './connection.ts'
+export { connectDatabase, type Database, openDatabase, type Statement } from './database.ts'
 export { brokenConstraint, DatabaseError, explainDatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
 export { listen } from './listen.ts'
 export { migrateToLatest } from './migrate.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
-import { connectionOptions } from './database.ts'
+import { connectionOptions } from './connection.ts'
 
 const pauseMs = 500
 const checkMs = 15_000

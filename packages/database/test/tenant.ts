@@ -1,5 +1,6 @@
 import pg from 'pg'
-import { connectionOptions, type Database, openDatabase, type Statement } from '../src/database.ts'
+import { connectionOptions } from '../src/connection.ts'
+import { type Database, openDatabase, type Statement } from '../src/database.ts'
 
 type Test = { teardown(fn: () => Promise<void>): void }
 

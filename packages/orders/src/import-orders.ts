@@ -3,7 +3,8 @@ import { type Database, isUnavailable } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
-import { assertSameContent, byId, inFlight, isRowFault, readPlaced, refusalOf, toRow } from './place-order.ts'
+import { assertSameContent, byId, toRow } from './new-order.ts'
+import { inFlight, isRowFault, readPlaced, refusalOf } from './place-order.ts'
 import {
   type NewOrderRow,
   type PlacedContent,

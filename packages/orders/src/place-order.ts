@@ -1,10 +1,8 @@
-import { isDeepStrictEqual } from 'node:util'
 import { brokenConstraint, type Database, pgErrorCode } from '@orders/database'
 import type { NewOrder, Order, OrderEventType } from '@orders/schema'
-import { v7 as uuidv7 } from 'uuid'
-import { amountText } from './amount.ts'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
+import { assertSameContent, byId, newOrder, toRow } from './new-order.ts'
 import {
   type Claim,
   completeClaims,
@@ -18,7 +16,7 @@ import {
   selectConflicts,
 } from './placement-repository.ts'
 import { retryingConflicts } from './retry.ts'
-import { type OrderRow, toOrder, toRfc3339 } from './row.ts'
+import { type OrderRow, toOrder } from './row.ts'
 
 type Placement = NewOrderRow & { claim: Claim | undefined }
 
@@ -161,52 +159,6 @@ function firstOfEach(batch: Placement[]): Set<Placement> {
   }
   return firsts
 }
-
-// All processes lock in one order, so that their batches cannot deadlock.
-export const byId = (a: NewOrderRow, b: NewOrderRow) => (a.id < b.id ? -1 : 1)
-
-export function toRow(order: NewOrder, defaultCurrency: string): NewOrderRow {
-  const currency = order.currency ?? defaultCurrency
-  return {
-    id: order.id ?? uuidv7(),
-    amount: amountText(order.amount, currency),
-    currency,
-    project_id: order.project_id?.toLowerCase() ?? null,
-    description: order.description ?? null,
-    metadata: order.metadata ? JSON.stringify(order.metadata) : '{}',
-  }
-}
-
-function newOrder(orgId: string, item: NewOrderRow, time: string): Order {
-  const at = toRfc3339(time)
-  return {
-    id: item.id,
-    org_id: orgId,
-    project_id: item.project_id,
-    amount: Number(item.amount),
-    currency: item.currency,
-    status: 'placed',
-    description: item.description,
-    metadata: item.metadata === '{}' ? {} : JSON.parse(item.metadata),
-    created_at: at,
-    updated_at: at,
-    version: 1,
-  }
-}
-
-/** Throws ORDER_ID_TAKEN unless the order was placed with the same content. */
-export function assertSameContent(item: NewOrderRow, placed: PlacedContent): void {
-  if (isDeepStrictEqual(contentOf(item), placed)) return
-  throw new OrdersError('ORDER_ID_TAKEN', `The order ${item.id} was placed before with other content.`)
-}
-
-const contentOf = ({ amount, currency, project_id, description, metadata }: NewOrderRow): PlacedContent => ({
-  amount: Number(amount),
-  currency,
-  project_id,
-  description,
-  metadata: JSON.parse(metadata),
-})
 
 export const inFlight = () =>
   new OrdersError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key or id has not been answered yet.')

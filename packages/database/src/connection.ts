@@ -1,0 +1,46 @@
+import pg from 'pg'
+
+const asText = (value: string) => value
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === pg.types.builtins.TIMESTAMPTZ) return asText
+    if (oid === pg.types.builtins.INT8) return Number
+    return pg.types.getTypeParser(oid, format as 'text')
+  },
+}
+
+/** Who a connection acts as: within one organisation at a time, or on the events of all of them. */
+export type Role = 'orders_app' | 'orders_worker'
+
+/**
+ * Options of every pool that serves requests (times in milliseconds).
+ *
+ * The role is part of the connection's start-up packet: whatever rights the URL's user has, each connection runs as
+ * that role from its first statement, and RESET ROLE returns to it.
+ */
+export function connectionOptions(url: string, { max = 10, role = 'orders_app' }: { max?: number; role?: Role } = {}) {
+  const { connectionString, options } = splitOptions(url)
+  return {
+    connectionString,
+    options: `${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO`.trim(),
+    application_name: 'orders',
+    max,
+    types,
+    pipeline: true,
+    keepAlive: true,
+    connectionTimeoutMillis: 1000,
+    idleTimeoutMillis: 60_000,
+    maxLifetimeSeconds: 1800,
+    statement_timeout: 4000,
+    query_timeout: 5000,
+    lock_timeout: 1000,
+    idle_in_transaction_session_timeout: 10_000,
+  } satisfies pg.PoolConfig & { pipeline: boolean }
+}
+
+function splitOptions(url: string) {
+  const parsed = new URL(url)
+  const options = parsed.searchParams.get('options') ?? ''
+  parsed.searchParams.delete('options')
+  return { connectionString: parsed.href, options }
+}
