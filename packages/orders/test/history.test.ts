@@ -123,7 +123,7 @@ t.test('without an endpoint nothing of Azure is imported', async (t) => {
     const { openHistory } = await import('@orders/orders')
     const cosmosEndpoint = process.argv[1] || undefined
     await openHistory({ cosmosEndpoint, cosmosDatabase: 'orders', onAway() {} }).catch((error) => console.log(error.message))
-    console.log(found.length)`
+    console.log(String(found.length))`
   t.equal(imported(''), '0\n')
   t.match(imported('https://localhost/'), /^HISTORY_COSMOS_ENDPOINT needs a workload identity: .*\n[1-9]\d*\n$/)
 })
