@@ -5,10 +5,10 @@ import { join } from 'node:path'
 const repository = join(import.meta.dirname, '../../../..')
 const transient = /(^|\/)(node_modules|coverage|\.tap|\.nx|\.data)$/
 
-/** Copies the service's sources into a folder of their own that runs the modules installed here. Returns its path. */
+/** Copies the sources of service and worker into a folder of their own that runs the modules installed here. Returns its path. */
 export function makeCheckout(): string {
   const checkout = realpathSync(mkdtempSync(join(tmpdir(), 'orders-serve-')))
-  for (const path of ['package.json', 'nx.json', 'apps/orders-api', 'packages']) {
+  for (const path of ['package.json', 'nx.json', 'apps/orders-api', 'apps/orders-worker', 'packages']) {
     const filter = (source: string) => !transient.test(source)
     cpSync(join(repository, path), join(checkout, path), { recursive: true, filter })
   }
