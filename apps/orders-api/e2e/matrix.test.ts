@@ -3,9 +3,9 @@ import type { Order } from '@orders/schema'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { newGuestKeys } from '../src/access/guest-tokens.ts'
-import { guardedRoutes, misplaced, runMatrix } from './access/matrix.ts'
-import { makeWorld } from './access/world.ts'
-import { type Service, startService } from './service.ts'
+import { guardedRoutes, misplaced, runMatrix } from '../test/access/matrix.ts'
+import { makeWorld } from '../test/access/world.ts'
+import { type Service, startService } from '../test/service.ts'
 
 const attempts = Number(process.env.N) || 50_000
 const seed = Date.now() % 1e9

@@ -2,10 +2,10 @@ import { errorCodes } from '@orders/schema'
 import fc from 'fast-check'
 import t from 'tap'
 import { newGuestKeys } from '../src/access/guest-tokens.ts'
-import { readOperations } from './bad-input/document.ts'
-import { faultIn } from './bad-input/oracle.ts'
-import { type Case, knownIds, requests } from './bad-input/requests.ts'
-import { type Service, startService } from './service.ts'
+import { readOperations } from '../test/bad-input/document.ts'
+import { faultIn } from '../test/bad-input/oracle.ts'
+import { type Case, knownIds, requests } from '../test/bad-input/requests.ts'
+import { type Service, startService } from '../test/service.ts'
 
 const wanted = 20_000
 const GUEST_KEYS = await newGuestKeys('test-key')
