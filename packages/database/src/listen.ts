@@ -11,7 +11,6 @@ const checkMs = 15_000
  */
 export function listen(url: string, channel: string, onMessage: (payload: string) => void, onGap: () => void) {
   const closing = new AbortController()
-  let current: pg.Client | undefined
 
   async function hear(): Promise<void> {
     const { max: _max, pipeline: _pipeline, ...options } = connectionOptions(url)
@@ -20,9 +19,9 @@ export function listen(url: string, channel: string, onMessage: (payload: string
       client.on('error', () => resolve())
       client.on('end', resolve)
     })
-    current = client
     try {
       await client.connect()
+      if (closing.signal.aborted) return
       client.on('notification', ({ payload = '' }) => onMessage(payload))
       await client.query(`LISTEN ${client.escapeIdentifier(channel)}`)
       onGap()
@@ -44,10 +43,9 @@ export function listen(url: string, channel: string, onMessage: (payload: string
   })()
 
   return {
-    /** Ends the connection. */
+    /** Ends the connection; one that is being made is made first, as ending it in between would never end. */
     async close(): Promise<void> {
       closing.abort()
-      await current?.end().catch(() => {})
       await done
     },
   }
