@@ -6,8 +6,8 @@ import { startRabbitmq } from './broker/rabbitmq.ts'
 import { range, type Service, startService, until } from './broker/service.ts'
 import { startWorker } from './broker/worker.ts'
 
-/** 100000 orders and a minute's outage take four minutes; a fifth of both shows as much of each fault. */
-const scale = Number(process.env.CHAOS_SCALE ?? 0.2)
+/** 100000 orders and an outage of a minute take four minutes; a tenth of both meets each fault as well. */
+const scale = Number(process.env.CHAOS_SCALE ?? 0.1)
 const orders = 100_000 * scale
 /** Of these, all events of a whole life. */
 const lives = 5000 * scale
