@@ -110,6 +110,8 @@ function build(route: Route, acting: string, target: Target, mark: string, forei
       /(orders|orgs|projects|members|webhooks|deliveries|dead-letters)$/.test(route.path) && random() < 0.3
         ? `?cursor=${foreign.cursor}`
         : ''
+    // A position that nobody has reached is refused to those who may listen: a stream would not end.
+    if (path.endsWith('/stream')) return { path, headers: { 'last-event-id': '999999999999' }, body: undefined }
     return { path: /export$/.test(path) ? `${path}?format=ndjson` : `${path}${query}`, headers: {}, body: undefined }
   }
   if (route.path.endsWith('/import')) {
