@@ -21,7 +21,13 @@ async function run(service: Service, count: number, seed: number) {
   let sent = 0
   let wrong = false
   const property = fc.asyncProperty(
-    fc.array(requests(await readOperations(), sender), { minLength: 1, maxLength: 2 * concurrency, size: 'max' }),
+    fc.array(
+      requests(
+        (await readOperations()).filter(({ path }) => !path.endsWith('/stream')) /* which does not end */,
+        sender,
+      ),
+      { minLength: 1, maxLength: 2 * concurrency, size: 'max' },
+    ),
     async (cases) => {
       if (sent >= count && !wrong) return // enough; but what is wrong is still made smaller
       const faults = await Promise.all(
