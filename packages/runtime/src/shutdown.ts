@@ -4,7 +4,7 @@ type Reason = 'SIGTERM' | 'SIGINT' | 'disconnect'
  * Calls `close` once, on the first SIGTERM, SIGINT or the end of the parent that holds this process's IPC channel, and
  * exits 0 after it. Exits 1 if it fails or takes longer than `deadlineMs`. Further signals shorten nothing: an
  * orchestrator that repeats SIGTERM must not cut requests off. Call it before anything slow, since a signal that comes
- * earlier ends the process outright.
+ * earlier ends the process outright. `close` may be called at once: when the parent has ended already.
  */
 export function onShutdown(
   close: (reason: Reason) => Promise<void>,
@@ -24,4 +24,6 @@ export function onShutdown(
   process.on('SIGTERM', shutdown)
   process.on('SIGINT', shutdown)
   if (process.channel) process.once('disconnect', () => shutdown('disconnect'))
+  // The parent may end while the modules of this process are still read, when nobody hears of it.
+  else if (process.connected === false) shutdown('disconnect')
 }

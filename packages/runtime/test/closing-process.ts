@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { onShutdown } from '../src/index.ts'
 
 const [how, deadlineMs] = process.argv.slice(2)
@@ -6,6 +7,8 @@ const input = createInterface({ input: process.stdin })
 const finished = new Promise<void>((resolve) => {
   input.on('line', (line) => (line === 'finish' ? resolve() : console.log(`heard ${line}`)))
 })
+
+if (how === 'orphaned') while (process.connected) await delay(5)
 
 onShutdown(
   async (reason) => {

@@ -64,3 +64,11 @@ t.test('it ends with the parent that holds its channel', async (t) => {
   t.equal(await next(), 'closed')
   t.same(await exited, [0, null])
 })
+
+t.test('it ends with a parent that is gone before anybody could hear of it', async (t) => {
+  const child = fork(program, ['orphaned'], { silent: true })
+  t.teardown(() => child.kill('SIGKILL'))
+  const exited = once(child, 'exit')
+  child.disconnect()
+  t.same(await exited, [0, null])
+})
