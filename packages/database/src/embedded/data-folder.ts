@@ -68,7 +68,8 @@ async function initdb(cluster: string, password: string, dataDir: string, binari
   const command = [binaries.initdb, '-D', cluster, `--pwfile=${password}`, '--username=postgres']
   command.push('--auth=scram-sha-256', '--encoding=UTF8', '--locale-provider=builtin', '--locale=C.UTF-8')
   if (!sync) command.push('--no-sync')
-  const { child, exited } = spawnGuarded(binaries, command, { output: 'pipe' })
+  // It looks at other signals only between its steps; what it leaves is a draft that the next start deletes.
+  const { child, exited } = spawnGuarded(binaries, command, { output: 'pipe', signal: 'KILL' })
   child.stdout?.resume()
   const [stderr, code] = await Promise.all([child.stderr ? text(child.stderr) : '', exited])
   if (code !== 0) throw explainOutput(stderr, dataDir)

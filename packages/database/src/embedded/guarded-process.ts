@@ -49,7 +49,7 @@ export interface GuardedProcess {
 export interface GuardOptions {
   output: number | 'pipe'
   /** Signal that asks the program to end. */
-  signal?: 'INT' | 'QUIT'
+  signal?: 'INT' | 'QUIT' | 'KILL'
   /** A folder to delete once the program was asked to end and has ended. */
   remove?: string
 }
