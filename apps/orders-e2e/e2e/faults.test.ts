@@ -180,11 +180,15 @@ t.test('the checker sees what is missing from an order', async (t) => {
   await client.query('DELETE FROM order_events e USING orders o WHERE e.order_number = o.number AND o.id = $1', [
     ids[0],
   ])
-  await client.query('DELETE FROM outbox WHERE order_id = $1', [ids[1]])
+  await client.query(
+    'UPDATE outbox SET order_ids = array_remove(order_ids, $1), events = events - 1 WHERE $1 = ANY (order_ids)',
+    [ids[1]],
+  )
   await client.query('DELETE FROM idempotency_records WHERE key = $1', [entries[2]?.key])
-  await client.query('INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM orders WHERE id = $1', [
-    ids[3],
-  ])
+  await client.query(
+    'INSERT INTO outbox (org_id, sequence, order_ids) SELECT org_id, 1, ARRAY[id] FROM orders WHERE id = $1',
+    [ids[3]],
+  )
   t.match(await check(url, entries), { ...none, incomplete: 4 })
   await client.query('UPDATE orders SET amount = amount + 1 WHERE id = $1', [ids[4]])
   t.match(await check(url, entries), { ...none, incomplete: 4, lost: 1 })

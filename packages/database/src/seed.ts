@@ -57,7 +57,7 @@ function insertHistory(orgId: string, orders: SeedOrder[]): Statement {
         SELECT $1::uuid, number, version, 'orders.order.' || status || '.v1', status, description, metadata, at
         FROM step JOIN placed USING (id)
       )
-      INSERT INTO outbox (org_id, order_id, sequence, created_at) SELECT $1::uuid, id, version, at FROM step`,
+      INSERT INTO outbox (org_id, sequence, order_ids, created_at) SELECT $1::uuid, version, ARRAY[id], at FROM step`,
     values: [
       orgId,
       orders.map((order) => order.amount),

@@ -33,8 +33,9 @@ export interface OrderEventsTable {
 export interface OutboxTable {
   id: GeneratedAlways<number>
   org_id: string
-  order_id: string
   sequence: number
+  order_ids: string[]
+  events: number
   created_at: Time
 }
 

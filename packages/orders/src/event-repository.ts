@@ -13,7 +13,7 @@ export async function recordEvent(trx: Transaction<Tables>, type: OrderEventType
       INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
       SELECT org_id, number, version, ${type}, status, description, metadata FROM changed
     )
-    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed`.execute(trx)
+    INSERT INTO outbox (org_id, sequence, order_ids) SELECT org_id, version, ARRAY[id] FROM changed`.execute(trx)
 }
 
 /** Events after `after`, in order. */

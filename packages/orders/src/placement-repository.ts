@@ -21,13 +21,14 @@ export type Claim = { route: string; principal: string; key: string; fingerprint
 /** What was answered, kept to be answered again byte for byte. */
 export type StoredAnswer = { status: number; headers: Record<string, string>; body: string }
 
-// Shared tail: the event and the outbox row of every order that was really inserted.
+// Shared tail: the event of every order that was really inserted, and the outbox row of them all.
 const recordPlaced = `
   event AS (
     INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
     SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
-    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
+    INSERT INTO outbox (org_id, sequence, order_ids, events)
+    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id
   )
   SELECT min(created_at) AS created_at,
     CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids

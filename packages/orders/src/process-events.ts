@@ -70,7 +70,8 @@ export function confirmPlaced(orgId: string, events: OrderRef[]): Statement {
         INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
         SELECT org_id, number, version, $6, status, description, metadata FROM changed
       ), message AS (
-        INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed
+        INSERT INTO outbox (org_id, sequence, order_ids, events)
+        SELECT org_id, version, array_agg(id), count(*) FROM changed GROUP BY org_id, version
       )
       SELECT count(*)::int AS confirmed FROM changed`,
     values: [orgId, events.map(({ id }) => id), events.map(({ version }) => version), from, to, event],

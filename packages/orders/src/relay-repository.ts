@@ -20,34 +20,40 @@ const lanes = 64
 const laneOf = `hashtext(org_id || order_id) & ${lanes - 1}`
 
 /**
- * Moves the oldest events from the outbox to the log and the queue, in one statement: each is in both or in neither. One
- * process at a time moves, so that an organisation's positions follow the order of its events; others move nothing.
- * Without `all`, only the first event of an order is queued. Each webhook that wants an event gets a delivery of it; types
- * are looked up only for organisations that have webhooks. Answers { moved }.
+ * Moves the oldest `limit` events, and the rest of the row that the last of them is in, from the outbox to the log and
+ * the queue, in one statement: each is in both or in neither. One process at a time moves, so that an organisation's
+ * positions follow the order of its events; others move nothing. Without `all`, only the first event of an order is
+ * queued. Each webhook that wants an event gets a delivery of it; types are looked up only for organisations that have
+ * webhooks. Answers { moved }.
  */
 export function moveEvents(limit: number, all: boolean): Statement {
   return {
     name: 'move_events',
     text: `WITH taken AS (
         DELETE FROM outbox WHERE id IN (
-          SELECT id FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(${moverLock})) ORDER BY id LIMIT $1)
-        RETURNING id, org_id, order_id, sequence
+          SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
+            SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(${moverLock})) ORDER BY id LIMIT $1))
+          WHERE through - events < $1)
+        RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids
+      ), event AS (
+        SELECT *, row_number() OVER (PARTITION BY org_id ORDER BY id, place) AS turn
+        FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
       ), counted AS (
-        SELECT org_id, count(*) AS events FROM taken GROUP BY org_id
+        SELECT org_id, count(*) AS events FROM event GROUP BY org_id
       ), positions AS (
         INSERT INTO event_positions AS p (org_id, position) SELECT org_id, events FROM counted
         ON CONFLICT (org_id) DO UPDATE SET position = p.position + excluded.position
         RETURNING org_id, position
       ), logged AS (
         INSERT INTO event_log (org_id, position, order_id, sequence)
-        SELECT org_id, position - events + row_number() OVER (PARTITION BY org_id ORDER BY id), order_id, sequence
-        FROM taken JOIN counted USING (org_id) JOIN positions USING (org_id)
+        SELECT org_id, position - events + turn, order_id, sequence
+        FROM event JOIN counted USING (org_id) JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT ${laneOf}, org_id, order_id, sequence FROM taken WHERE $2 OR sequence = 1 ORDER BY id
+        SELECT ${laneOf}, org_id, order_id, sequence FROM event WHERE $2 OR sequence = 1 ORDER BY id, place
       ), wanted AS MATERIALIZED (
-        SELECT t.org_id, t.order_id, t.sequence, w.id AS webhook_id, w.event_types
-        FROM webhooks w JOIN taken t ON t.org_id = w.org_id WHERE w.enabled
+        SELECT e.org_id, e.order_id, e.sequence, w.id AS webhook_id, w.event_types
+        FROM webhooks w JOIN event e ON e.org_id = w.org_id WHERE w.enabled
       ), fanned_out AS (
         INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
         SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type FROM wanted w
@@ -153,7 +159,7 @@ export const replayDeadLetter = (orgId: string, id: string): Statement => ({
 export const selectLag: Statement = {
   name: 'select_lag',
   text: `SELECT
-      (SELECT count(*) FROM (SELECT FROM outbox LIMIT 1000000))::int AS outbox,
+      (SELECT coalesce(sum(events), 0) FROM (SELECT events FROM outbox LIMIT 1000000))::int AS outbox,
       (SELECT count(*) FROM (SELECT FROM event_queue LIMIT 1000000))::int AS queue,
       (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT 1000000))::int AS dead_letters,
       greatest(0, extract(epoch FROM clock_timestamp() - least(

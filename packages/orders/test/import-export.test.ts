@@ -28,7 +28,7 @@ t.test('each line is placed, met or refused, and a second time only met', async 
   t.strictSame(await all(orders.importOrders(org, given(items))), { counts: [5, 1, 1, 3], refused })
   t.strictSame(await all(orders.importOrders(org, given(items))), { counts: [5, 0, 2, 3], refused })
   t.strictSame(events, ['orders.order.placed.v1'])
-  t.strictSame(await rowsOf(admin, 'SELECT count(*)::int AS n FROM outbox'), [{ n: 1 }])
+  t.strictSame(await rowsOf(admin, 'SELECT sum(events)::int AS n FROM outbox'), [{ n: 1 }])
   t.strictSame(await all(orders.importOrders(org, given())), { counts: [0, 0, 0, 0], refused: [] })
 })
 

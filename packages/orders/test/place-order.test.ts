@@ -16,9 +16,9 @@ async function assertConsistent(t: Test, { admin, org }: Pick<Service, 'admin' |
     admin,
     `SELECT (SELECT count(*)::int FROM orders WHERE org_id = $1) AS orders,
       (SELECT count(*)::int FROM order_events WHERE org_id = $1) AS events,
-      (SELECT count(*)::int FROM outbox WHERE org_id = $1) AS outbox,
+      (SELECT coalesce(sum(events), 0)::int FROM outbox WHERE org_id = $1) AS outbox,
       (SELECT count(*)::int FROM orders o JOIN order_events e ON (e.org_id, e.order_number) = (o.org_id, o.number)
-        JOIN outbox x ON (x.org_id, x.order_id, x.sequence) = (o.org_id, o.id, e.sequence)
+        JOIN outbox x ON (x.org_id, x.sequence) = (o.org_id, e.sequence) AND o.id = ANY (x.order_ids)
         WHERE o.org_id = $1 AND e.sequence = 1 AND e.type = 'orders.order.placed.v1') AS matching,
       (SELECT count(*)::int FROM idempotency_records WHERE org_id = $1 AND answer IS NULL) AS open_claims`,
     [org],

@@ -36,7 +36,7 @@ async function overtake(t: Test, look: (admin: pg.Client, url: string) => Promis
     `INSERT INTO order_events (org_id, order_number, sequence, type, status, metadata)
     SELECT org_id, number, 1, 'orders.order.placed.v1', status, metadata FROM orders WHERE id = 'slow'`,
   )
-  await slow.query("INSERT INTO outbox (org_id, order_id, sequence) VALUES ($1, 'slow', 1)", [org])
+  await slow.query("INSERT INTO outbox (org_id, sequence, order_ids) VALUES ($1, 1, '{slow}')", [org])
   await orders.placeOrder(org, { id: 'fast', amount: 1 })
   await look(admin, url)
   await slow.query('COMMIT')
@@ -73,7 +73,11 @@ t.test('control: one that remembers the last number it saw loses it', async (t) 
   const received: Received = []
   let last = 0
   const { admin } = await overtake(t, async (admin) => {
-    const rows = await rowsOf(admin, 'SELECT id::int, order_id, sequence FROM outbox WHERE id > $1 ORDER BY id', [last])
+    const rows = await rowsOf(
+      admin,
+      'SELECT id::int, order_ids[1] AS order_id, sequence FROM outbox WHERE id > $1 ORDER BY id',
+      [last],
+    )
     for (const { id, order_id, sequence } of rows) {
       received.push({ id: order_id, version: sequence })
       last = id
@@ -86,7 +90,7 @@ t.test('control: an outbox that is written after the commit loses what a kill co
   const { orders, org, url, admin } = await startOrders(t)
   await orders.placeOrder(org, { id: 'a', amount: 1 })
   // As it stands when the process has ended after the first of two commits.
-  await admin.query("DELETE FROM outbox WHERE order_id = 'a'")
+  await admin.query("DELETE FROM outbox WHERE order_ids = '{a}'")
   const received: Received = []
   const relay = relayTo(t, url, received)
   await relay.move()

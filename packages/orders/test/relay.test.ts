@@ -64,6 +64,32 @@ t.test('an event goes from the outbox to the log and the queue, and from there o
   t.match(await relay.lag(), { outbox: 0, queue: 0, oldest_seconds: 0 })
 })
 
+t.test('what one statement wrote is moved together, and so is what older code left', async (t) => {
+  const service = await start(t)
+  const { orders, org, admin, relay, handed } = service
+  await Promise.all(['a', 'b', 'c'].map((id) => place(service, org, id)))
+  await orders.changeStatus(org, 'a', 'confirm')
+  await admin.query('UPDATE outbox SET order_id = order_ids[1], order_ids = NULL WHERE sequence = 2')
+  t.strictSame(await rowsOf(admin, 'SELECT events, order_id FROM outbox ORDER BY id'), [
+    { events: 3, order_id: null },
+    { events: 1, order_id: 'a' },
+  ])
+  t.equal((await relay.lag()).outbox, 4)
+  t.strictSame([await relay.move(), await relay.move()], [4, 0])
+  await drain(relay)
+  t.strictSame(handed.map(({ id, version }) => `${id}.${version}`).sort(), ['a.1', 'a.2', 'b.1', 'c.1'])
+  t.equal(handed.at(-1)?.version, 2)
+
+  t.comment('large rows are moved as long as there is room for what they begin with')
+  await admin.query(
+    `INSERT INTO outbox (org_id, sequence, order_ids, events)
+    SELECT $1, 1, array_fill('a'::text, ARRAY[n]), n FROM unnest('{400, 300, 300}'::int[]) AS n`,
+    [org],
+  )
+  t.strictSame([await relay.move(), await relay.move(), await relay.move()], [700, 300, 0])
+  t.match(await rowsOf(admin, 'SELECT max(position)::int AS last FROM event_log'), [{ last: 1004 }])
+})
+
 t.test("side by side, each event goes once and an order's in order", async (t) => {
   const service = await start(t)
   const { orders, org, another, handed } = service

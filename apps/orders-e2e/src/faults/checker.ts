@@ -10,11 +10,11 @@ export type Verdict = {
   lost: number
   /** Orders beyond one a key. */
   duplicates: number
-  /** Orders without exactly one placed event, one outbox row and one idempotency record with the order's own answer. */
+  /** Orders without exactly one placed event, one place in the outbox and one idempotency record with the order's own answer. */
   incomplete: number
   /** Keys that were answered once with one body and once with another. */
   contradicted: number
-  /** Events, outbox rows and idempotency records of no order. */
+  /** Events, places in the outbox and idempotency records of no order. */
   stray: number
 }
 
@@ -34,7 +34,8 @@ const orders = `
     SELECT order_number, count(*)::int AS n FROM order_events
     WHERE type = 'orders.order.placed.v1' AND sequence = 1 GROUP BY order_number
   ), messages AS (
-    SELECT order_id, count(*)::int AS n FROM outbox WHERE sequence = 1 GROUP BY order_id
+    SELECT id AS order_id, count(*)::int AS n FROM (SELECT unnest(order_ids) AS id FROM outbox WHERE sequence = 1)
+    GROUP BY id
   ), records AS (
     SELECT key, (answer->>'body')::jsonb->>'id' AS order_id, count(*)::int AS n FROM idempotency_records GROUP BY 1, 2
   )
@@ -49,7 +50,8 @@ const orders = `
 
 const strays = `
   SELECT (SELECT count(*) FROM order_events e WHERE NOT EXISTS (SELECT FROM orders o WHERE o.number = e.order_number))
-    + (SELECT count(*) FROM outbox m WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = m.order_id))
+    + (SELECT count(*) FROM (SELECT unnest(order_ids) AS id FROM outbox) m
+       WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = m.id))
     + (SELECT count(*) FROM idempotency_records r
        WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = (r.answer->>'body')::jsonb->>'id')) AS n`
 

@@ -10,11 +10,13 @@ export async function connect(t: Test, url: string): Promise<Client> {
   return client
 }
 
-/** How many rows each table has. */
+/** How many rows each table has; of the outbox, how many events. */
 export async function countRows(client: Client, tables: string[]): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
   for (const table of tables) {
-    const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${table}`)
+    const { rows } = await client.query(
+      `SELECT ${table === 'outbox' ? 'sum(events)' : 'count(*)'}::int AS n FROM ${table}`,
+    )
     counts[table] = rows[0].n
   }
   return counts

@@ -49,7 +49,7 @@ export async function startService(t: Test & { name: string }, on?: { url: strin
     change,
     count,
     /** How many events wait in the database. */
-    backlog: () => count('FROM (SELECT FROM outbox UNION ALL SELECT FROM event_queue)'),
+    backlog: () => count('FROM (SELECT unnest(order_ids) FROM outbox UNION ALL SELECT order_id FROM event_queue)'),
     confirmed: () => count("FROM orders WHERE status = 'confirmed'"),
   }
 }

@@ -568,3 +568,16 @@ GRANT SELECT,
 UPDATE (enabled, disabled_reason, disabled_at, first_failure_at, version, updated_at) ON webhooks TO orders_worker;
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0008-outbox-of-statements 1`] = `
+-- squawk-ignore ban-drop-not-null
+ALTER TABLE outbox ALTER COLUMN order_id DROP NOT NULL;
+
+ALTER TABLE outbox
+  ADD COLUMN order_ids text[] COLLATE "C",
+  ADD COLUMN events integer NOT NULL DEFAULT 1;
+
+ALTER TABLE outbox ADD CONSTRAINT outbox_events_check
+CHECK ((order_id IS NULL) <> (order_ids IS NULL) AND events = coalesce(cardinality(order_ids), 1)) NOT VALID;
+
+`

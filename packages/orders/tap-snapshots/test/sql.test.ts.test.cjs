@@ -430,24 +430,29 @@ exports[`test/sql.test.ts > TAP > lockWebhook > lockWebhook 1`] = `
 exports[`test/sql.test.ts > TAP > moveEvents > moveEvents 1`] = `
 WITH taken AS (
         DELETE FROM outbox WHERE id IN (
-          SELECT id FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7106115001)) ORDER BY id LIMIT $1)
-        RETURNING id, org_id, order_id, sequence
+          SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
+            SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7106115001)) ORDER BY id LIMIT $1))
+          WHERE through - events < $1)
+        RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids
+      ), event AS (
+        SELECT *, row_number() OVER (PARTITION BY org_id ORDER BY id, place) AS turn
+        FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
       ), counted AS (
-        SELECT org_id, count(*) AS events FROM taken GROUP BY org_id
+        SELECT org_id, count(*) AS events FROM event GROUP BY org_id
       ), positions AS (
         INSERT INTO event_positions AS p (org_id, position) SELECT org_id, events FROM counted
         ON CONFLICT (org_id) DO UPDATE SET position = p.position + excluded.position
         RETURNING org_id, position
       ), logged AS (
         INSERT INTO event_log (org_id, position, order_id, sequence)
-        SELECT org_id, position - events + row_number() OVER (PARTITION BY org_id ORDER BY id), order_id, sequence
-        FROM taken JOIN counted USING (org_id) JOIN positions USING (org_id)
+        SELECT org_id, position - events + turn, order_id, sequence
+        FROM event JOIN counted USING (org_id) JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence FROM taken WHERE $2 OR sequence = 1 ORDER BY id
+        SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence FROM event WHERE $2 OR sequence = 1 ORDER BY id, place
       ), wanted AS MATERIALIZED (
-        SELECT t.org_id, t.order_id, t.sequence, w.id AS webhook_id, w.event_types
-        FROM webhooks w JOIN taken t ON t.org_id = w.org_id WHERE w.enabled
+        SELECT e.org_id, e.order_id, e.sequence, w.id AS webhook_id, w.event_types
+        FROM webhooks w JOIN event e ON e.org_id = w.org_id WHERE w.enabled
       ), fanned_out AS (
         INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
         SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type FROM wanted w
@@ -483,7 +488,8 @@ WITH claimed AS (
     INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
     SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
-    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
+    INSERT INTO outbox (org_id, sequence, order_ids, events)
+    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id
   )
   SELECT min(created_at) AS created_at,
     CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids
@@ -579,7 +585,8 @@ WITH placed AS (
     INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
     SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
-    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, 1 FROM placed
+    INSERT INTO outbox (org_id, sequence, order_ids, events)
+    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id
   )
   SELECT min(created_at) AS created_at,
     CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids
@@ -629,7 +636,7 @@ exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
       INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
       SELECT org_id, number, version, $3, status, description, metadata FROM changed
     )
-    INSERT INTO outbox (org_id, order_id, sequence) SELECT org_id, id, version FROM changed
+    INSERT INTO outbox (org_id, sequence, order_ids) SELECT org_id, version, ARRAY[id] FROM changed
 
 [
  [
@@ -823,7 +830,7 @@ SELECT o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_
 
 exports[`test/sql.test.ts > TAP > selectLag > selectLag 1`] = `
 SELECT
-      (SELECT count(*) FROM (SELECT FROM outbox LIMIT 1000000))::int AS outbox,
+      (SELECT coalesce(sum(events), 0) FROM (SELECT events FROM outbox LIMIT 1000000))::int AS outbox,
       (SELECT count(*) FROM (SELECT FROM event_queue LIMIT 1000000))::int AS queue,
       (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT 1000000))::int AS dead_letters,
       greatest(0, extract(epoch FROM clock_timestamp() - least(
