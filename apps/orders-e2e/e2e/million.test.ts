@@ -2,12 +2,16 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createCluster } from '@orders/database/testing'
+import autocannon from 'autocannon'
 import t, { type Test } from 'tap'
-import { serve } from '../src/faults/service-process.ts'
+import { serve, startWorker } from '../src/faults/service-process.ts'
+import { connect } from '../src/faults/session.ts'
 
 const lines = 1_000_000
 const maxMb = 300
+const rounds = 5
 // The heap that a pod has; with all of a large machine's memory, Node puts off collecting garbage.
 const heap = '--max-old-space-size=256 --max-semi-space-size=16'
 
@@ -50,8 +54,9 @@ async function importAll(url: string) {
   return { steps: steps.map((step) => JSON.parse(step)), status: answer.status }
 }
 
+const { url: database } = await createCluster(t)
+
 t.test('a million orders go in, only once, and come out, in bounded memory', async (t) => {
-  const { url: database } = await createCluster(t)
   const importing = await start(t, database)
   let began = performance.now()
   const first = await importAll(importing.url)
@@ -81,6 +86,54 @@ t.test('a million orders go in, only once, and come out, in bounded memory', asy
     exporting.check(`export as ${format}`, began)
     t.equal(count, format === 'csv' ? lines + 1 : lines)
   }
+})
+
+/** Orders a second that 64 connections place in a slice of time. */
+async function postingRate(url: string): Promise<number> {
+  const { '2xx': placed, duration } = await autocannon({
+    url: `${url}/orders`,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"amount":5}',
+    connections: 64,
+    duration: 2,
+    maxConnectionRequests: 1000, // the server closes a connection then
+  })
+  return placed / duration
+}
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number
+
+t.test('their million events leave while orders are placed, in bounded memory', async (t) => {
+  const service = await start(t, database)
+  const admin = await connect(t, database)
+  const count = async (sql: string) =>
+    Number((await admin.query(`SELECT coalesce(sum(n), 0) AS n FROM (${sql})`)).rows[0].n)
+  const left = async () =>
+    (await count('SELECT position AS n FROM event_positions')) - (await count('SELECT count(*) AS n FROM event_queue'))
+  t.equal(await count('SELECT events AS n FROM outbox'), lines)
+
+  const worker = startWorker({ DATABASE_URL: database, NODE_OPTIONS: heap })
+  t.teardown(() => worker.kill('SIGKILL'))
+  while ((await left()) < 20_000) await delay(50)
+  const alone: number[] = []
+  const beside: number[] = []
+  const leaving: number[] = []
+  // In turns, so that what else runs on the machine meets both alike: with the worker, without, without, with.
+  for (let slice = 0; slice < 4 * rounds; slice++) {
+    const runs = slice % 4 === 0 || slice % 4 === 3
+    worker.kill(runs ? 'SIGCONT' : 'SIGSTOP')
+    const [before, began] = [await left(), performance.now()]
+    ;(runs ? beside : alone).push(await postingRate(service.url))
+    if (runs) leaving.push((((await left()) - before) / (performance.now() - began)) * 1000)
+  }
+  const slower = 1 - median(beside) / median(alone)
+  t.comment(
+    `POST: ${median(alone).toFixed(0)} a second alone, ${median(beside).toFixed(0)} beside, ${(slower * 100).toFixed(1)} % less`,
+  )
+  t.comment(`${median(leaving).toFixed(0)} events leave a second meanwhile; worker's peak ${peakMb(worker.pid)} MB`)
+  t.ok(median(leaving) >= 5000)
+  t.ok(peakMb(worker.pid) < maxMb)
 })
 
 t.test('a process that takes more memory is found out', async (t) => {

@@ -16,8 +16,7 @@ import { type Loop, startLoop } from './loop.ts'
 import { createMeters } from './meters.ts'
 import { createSender } from './webhooks/sender.ts'
 
-const relays = 2
-/** What a killed worker had published and not marked yet is published again: at most this for each of its relays. */
+/** What a killed worker had published and not marked yet is published again: at most this for each of its two relays. */
 const publishAtOnce = 50
 // Rather than give up what a queue that is full refuses, it is tried for a day.
 const publishPauses = [1, 5, 15, 60, 300, 1800, 7200, 21_600, 43_200].map((seconds) => seconds * 1000)
@@ -82,7 +81,8 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
   }
   const handOn = async () => (broker && !broker.isUp() ? 0 : relay.relay())
   loops.move = [start('move', move, { perSecond: config.EVENTS_PER_SECOND })]
-  loops.relay = Array.from({ length: relays }, () => start('relay', handOn))
+  // One reads while the other waits for the broker; without one, they would only take the database from others.
+  loops.relay = Array.from({ length: broker ? 2 : 1 }, () => start('relay', handOn))
   loops.deliver = [start('deliver', delivering.deliver)]
   loops.prune = [start('prune', createPruning(everyOrg).prune, { idleMs: pruneEveryMs })]
 

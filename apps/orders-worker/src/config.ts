@@ -24,7 +24,8 @@ export const Settings = Type.Object({
     minimum: 10,
     maximum: 1_000_000,
     default: 6000,
-    description: 'Events that leave the outbox in a second at most, so that a backlog slows nobody who places orders.',
+    description:
+      'Events that leave the outbox in a second at most: the fewer, the less a backlog slows those who place orders.',
   }),
   WEBHOOKS_ALLOW_LOOPBACK: Choice(['true', 'false'], {
     default: 'false',

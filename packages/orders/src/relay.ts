@@ -33,7 +33,6 @@ type Options = {
 export type Lag = { outbox: number; queue: number; dead_letters: number; oldest_seconds: number }
 
 const moveAtOnce = 500
-const lanesAtOnce = 8
 // Far longer than a batch may take: every statement and every hand-over has a limit of its own.
 const leaseSeconds = 30
 
@@ -48,8 +47,10 @@ export function createRelay(options: Options) {
     handsOn = 'all',
     onOutcome,
     retryPauses = [1000, 5000, 15_000, 60_000],
-    batch = 200,
+    batch = 500,
   } = options
+  // Many, so that a batch is large even if its events are spread over all lanes: each costs some commits.
+  const lanesAtOnce = Math.max(8, batch >> 4)
 
   /** Moves events from the outbox to the log and the queue. Returns how many. */
   async function move(): Promise<number> {
