@@ -104,7 +104,7 @@ async function postingRate(url: string): Promise<number> {
 
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number
 
-t.test('their million events leave while orders are placed, in bounded memory', async (t) => {
+t.test('beside a million events that wait, orders are placed and events leave, in bounded memory', async (t) => {
   const service = await start(t, database)
   const admin = await connect(t, database)
   const count = async (sql: string) =>
