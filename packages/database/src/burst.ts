@@ -1,25 +1,100 @@
-import type { Writable } from 'node:stream'
-import type pg from 'pg'
+import pg from 'pg'
 
-/** pg writes each message of each query by itself: held together, a burst costs one system call instead of four. */
-export function inOnePacket<const T>(client: pg.PoolClient, send: () => T): T {
-  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection
-  stream.cork()
+/** A statement that is prepared once a connection: `name` is unique per text. */
+export type Prepared = { name: string; text: string; values?: unknown[] }
+
+type Callback = (error: Error | null, result: pg.QueryResult) => void
+
+/** What pg calls of a query: its types leave it out. */
+interface Query extends Required<Prepared> {
+  callback: Callback
+  submit(connection: pg.Connection): Error | null
+  handleRowDescription(message: unknown): void
+  handleDataRow(message: unknown): void
+  handleCommandComplete(message: unknown, connection: Connection): void
+  handleReadyForQuery(connection: Connection): void
+}
+
+interface Connection extends pg.Connection {
+  parsedStatements: Record<string, string>
+  submittedNamedStatements: Record<string, string>
+}
+
+/**
+ * Runs statements that leave in one packet, with one Sync behind them all: PostgreSQL runs them as one transaction,
+ * unless they begin or end one, skips all that follow one that failed, and answers in one packet. pg by itself sends a
+ * Sync behind each. Resolves to what the last one answered. After an error, which is that of the statement that failed,
+ * the connection is of no more use.
+ */
+export async function runBurst<Row extends object>(
+  client: pg.PoolClient,
+  statements: Prepared[],
+): Promise<pg.QueryResult<Row>> {
   try {
-    return send()
-  } finally {
-    stream.uncork()
+    return await new Promise((resolve, reject) => {
+      client.query(new Burst(client, statements, (error, result) => (error ? reject(error) : resolve(result))))
+    })
+  } catch (error) {
+    Error.captureStackTrace(error as Error) // who asked, where pg tells who read the socket
+    throw error
   }
 }
 
-type Settled<T extends readonly unknown[]> = { -readonly [K in keyof T]: Awaited<T[K]> }
+class Burst {
+  callback: Callback // pg wraps it to stop its clock
+  private readonly queries: Query[]
+  private answered = 0
+  private result?: pg.QueryResult
+  private fault: Error | null = null
 
-/** Waits for all of a burst, so that a failed statement never leaves the others' answers to the connection's next user. */
-export async function settle<const T extends readonly (Promise<unknown> | undefined)[]>(burst: T): Promise<Settled<T>> {
-  const results = await Promise.allSettled(burst)
-  const values = results.map((result) => {
-    if (result.status === 'rejected') throw result.reason
-    return result.value
-  })
-  return values as Settled<T>
+  constructor(types: pg.PoolClient, statements: Prepared[], callback: Callback) {
+    this.callback = callback
+    this.queries = statements.map((statement) => {
+      const query = new pg.Query({ ...statement, types }) as unknown as Query
+      query.callback = (error, result) => {
+        this.fault ??= error
+        this.result = result
+      }
+      return query
+    })
+  }
+
+  submit(connection: pg.Connection): Error | null {
+    const withoutSync: pg.Connection = Object.create(connection, { sync: { value: () => {} } })
+    connection.stream.cork()
+    try {
+      for (const query of this.queries) {
+        const misuse = query.submit(withoutSync) ?? this.fault
+        if (misuse) return misuse
+      }
+      connection.sync()
+      return null
+    } finally {
+      connection.stream.uncork()
+    }
+  }
+
+  handleRowDescription(message: unknown): void {
+    this.queries[this.answered]?.handleRowDescription(message)
+  }
+
+  handleDataRow(message: unknown): void {
+    this.queries[this.answered]?.handleDataRow(message)
+  }
+
+  handleCommandComplete(message: unknown, connection: Connection): void {
+    const query = this.queries[this.answered++] as Query
+    query.handleCommandComplete(message, connection)
+    connection.parsedStatements[query.name] = query.text
+    delete connection.submittedNamedStatements[query.name]
+  }
+
+  handleError(error: Error): void {
+    this.callback(error, {} as pg.QueryResult)
+  }
+
+  handleReadyForQuery(connection: Connection): void {
+    for (const query of this.queries) query.handleReadyForQuery(connection)
+    this.callback(this.fault, this.result as pg.QueryResult)
+  }
 }

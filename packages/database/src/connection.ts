@@ -26,7 +26,6 @@ export function connectionOptions(url: string, { max = 10, role = 'orders_app' }
     application_name: 'orders',
     max,
     types,
-    pipeline: true,
     keepAlive: true,
     connectionTimeoutMillis: 1000,
     idleTimeoutMillis: 60_000,
@@ -35,7 +34,7 @@ export function connectionOptions(url: string, { max = 10, role = 'orders_app' }
     query_timeout: 5000,
     lock_timeout: 1000,
     idle_in_transaction_session_timeout: 10_000,
-  } satisfies pg.PoolConfig & { pipeline: boolean }
+  } satisfies pg.PoolConfig
 }
 
 function splitOptions(url: string) {

@@ -1,6 +1,6 @@
 import { CompiledQuery, type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
-import { inOnePacket, settle } from './burst.ts'
+import { type Prepared, runBurst } from './burst.ts'
 import { connectionOptions, type Role } from './connection.ts'
 import { discardingPool } from './discarding-pool.ts'
 import type { Tables } from './tables.ts'
@@ -13,9 +13,8 @@ export type Statement = { name: string; text: string; values: unknown[]; lockTim
 
 type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean; userId?: string }
 
-const begin = 'BEGIN'
-const beginReading = 'BEGIN READ ONLY'
-const commit = 'COMMIT'
+const begin = { name: 'begin', text: 'BEGIN' }
+const commit = { name: 'commit', text: 'COMMIT' }
 const setTenant = (orgId: string) => ({
   name: 'set_tenant',
   text: "SELECT set_config('app.org_id', $1, true)",
@@ -40,6 +39,12 @@ const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
   name: 'set_tenant_and_patience',
   text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
   values: [orgId, String(lockTimeoutMs)],
+})
+
+const reading = ({ name, text, values }: Statement) => ({
+  name: `${name}_reading`,
+  text: `${text}, set_config('transaction_read_only', 'on', true)`,
+  values,
 })
 
 export type Database = ReturnType<typeof openDatabase>
@@ -90,8 +95,8 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   }
 
   /**
-   * The same for a single statement, in one round trip: BEGIN, the tenant, the statement and COMMIT leave in one burst.
-   * With `followUp`, the transaction stays open for the statement that it makes of the first one's rows.
+   * The same for a single statement, in one round trip: the tenant and the statement leave in one burst, which is a
+   * transaction. With `followUp`, that stays open for the statement that it makes of the first one's rows.
    * Resolves after the commit. If the connection breaks before its answer, the outcome is unknown: an error that
    * isUnavailable recognises.
    */
@@ -102,58 +107,55 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   ): Promise<Row[]> {
     const { lockTimeoutMs } = statement
     const setting = lockTimeoutMs === undefined ? setTenant(orgId) : setTenantAndPatience(orgId, lockTimeoutMs)
-    return burst(begin, setting, statement, followUp)
+    return followUp ? burstInTwo(setting, statement, followUp) : burst(setting, statement)
   }
 
   /** The same for a read: PostgreSQL refuses whatever would write. */
   function readInTenant<Row extends object>(orgId: string, statement: Statement): Promise<Row[]> {
-    return burst(beginReading, setTenant(orgId), statement)
+    return burst(reading(setTenant(orgId)), statement)
   }
 
   /** A read of what a user may see in whatever organisation: the own row, the own memberships, their organisations. */
   function readAsUser<Row extends object>(userId: string, statement: Statement): Promise<Row[]> {
-    return burst(beginReading, setUser(userId), statement)
+    return burst(reading(setUser(userId)), statement)
   }
 
   /** A statement on what belongs to whoever holds a secret, such as a session: the rows of the secret's SHA-256. */
   function runAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
-    return burst(begin, setHeld(digest), statement)
+    return burst(setHeld(digest), statement)
   }
 
   /** The same for a read. */
   function readAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
-    return burst(beginReading, setHeld(digest), statement)
+    return burst(reading(setHeld(digest)), statement)
   }
 
-  async function burst<Row extends object>(
-    opening: string,
+  const burst = <Row extends object>(...statements: Prepared[]) =>
+    withClient(async (client) => (await runBurst<Row>(client, statements)).rows)
+
+  function burstInTwo<Row extends object>(
     setting: Statement,
     statement: Statement,
-    followUp?: (rows: Row[]) => Statement | undefined,
+    followUp: (rows: Row[]) => Statement | undefined,
   ): Promise<Row[]> {
+    return withClient(async (client) => {
+      const { rows } = await runBurst<Row>(client, [begin, setting, statement])
+      const last = followUp(rows)
+      assertCommitted(await runBurst(client, last ? [last, commit] : [commit]))
+      return rows
+    })
+  }
+
+  async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await pool.connect()
     try {
-      const [, , { rows }, closing] = await settle(
-        inOnePacket(client, () => [
-          client.query(opening),
-          client.query(setting),
-          client.query<Row>(statement),
-          followUp ? undefined : client.query(commit),
-        ]),
-      )
-      if (closing) assertCommitted(closing)
-      else await finish(client, followUp?.(rows))
+      const result = await work(client)
       client.release()
-      return rows
+      return result
     } catch (error) {
       client.release(true) // also ends a transaction that may still be open
       throw error
     }
-  }
-
-  async function finish(client: pg.PoolClient, last: Statement | undefined): Promise<void> {
-    const [, closing] = await settle(inOnePacket(client, () => [last && client.query(last), client.query(commit)]))
-    assertCommitted(closing)
   }
 
   /** Runs a read that belongs to no organisation, such as a health check. */
@@ -167,7 +169,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
    * before it did.
    */
   function runExclusively<Row extends object>(lock: number, statement: Statement): Promise<Row[]> {
-    return burst(begin, lockExclusively(lock), statement)
+    return burst(lockExclusively(lock), statement)
   }
 
   return {
@@ -200,6 +202,6 @@ export function connectDatabase(
 }
 
 /** COMMIT of a failed transaction is not an error to PostgreSQL: it answers ROLLBACK. */
-function assertCommitted({ command }: pg.QueryResult): void {
-  if (command !== commit) throw new Error(`the transaction ended with ${command}`)
+function assertCommitted({ command }: pg.QueryResult<object>): void {
+  if (command !== commit.text) throw new Error(`the transaction ended with ${command}`)
 }

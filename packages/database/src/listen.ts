@@ -13,7 +13,7 @@ export function listen(url: string, channel: string, onMessage: (payload: string
   const closing = new AbortController()
 
   async function hear(): Promise<void> {
-    const { max: _max, pipeline: _pipeline, ...options } = connectionOptions(url)
+    const { max: _max, ...options } = connectionOptions(url)
     const client = new pg.Client({ ...options, application_name: 'orders-listen' })
     const broken = new Promise<void>((resolve) => {
       client.on('error', () => resolve())

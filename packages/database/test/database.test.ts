@@ -171,6 +171,40 @@ t.test('times come as text in microseconds, counts as numbers', async (t) => {
   ])
 })
 
+t.test('what cannot be sent leaves nothing half done', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const admin = await connect(t, url)
+  await admin.query('CREATE TABLE notes (text text); GRANT INSERT, SELECT ON notes TO orders_app')
+  const { database } = open(t, url, { max: 1 })
+  const note = (value: unknown) => ({
+    name: 'note',
+    text: 'INSERT INTO notes VALUES ($1) RETURNING text',
+    values: [value],
+  })
+  const unsendable = {
+    toPostgres: () => {
+      throw new Error('it has no text')
+    },
+  }
+  await t.rejects(database.runInTenant(org, note(unsendable)), { message: 'it has no text' })
+  await t.rejects(
+    database.runInTenant(org, note('first'), () => note(unsendable)),
+    { message: 'it has no text' },
+    'a transaction of two bursts is not committed without its second statement',
+  )
+  t.strictSame(await rowsOf(admin, 'SELECT text FROM notes'), [])
+  t.strictSame(await database.runInTenant(org, note('first'), () => note('second')), [{ text: 'first' }])
+  t.strictSame(await rowsOf(admin, 'SELECT text FROM notes'), [{ text: 'first' }, { text: 'second' }])
+})
+
+t.test('an error tells who asked', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const { database } = open(t, url)
+  const fault = await faultOf(database.runInTenant(org, { name: 'no_table', text: 'SELECT FROM nowhere', values: [] }))
+  t.match((fault as Error).stack, /database\.test\.ts/)
+  t.match(fault, { code: '42P01' })
+})
+
 t.test('only what may work later counts as unavailable', async (t) => {
   const withCode = (code: string) => Object.assign(new Error('x'), { code })
   for (const code of [
