@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { OrdersError } from './errors.ts'
 
 type Waiting<Item, Result> = {
@@ -79,6 +80,7 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     const fresh = refuseLate(batch)
     onBatch?.(fresh.length)
     const deliver = await answers(lane, fresh)
+    await endOfTurn() // requests that came in the same turn as the answer join the next batch
     running--
     const left = (inFlight.get(lane) ?? 1) - 1
     if (left === 0) inFlight.delete(lane)

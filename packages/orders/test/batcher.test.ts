@@ -72,6 +72,25 @@ t.test('what arrives in one turn, or while a batch is in flight, is gathered in 
   await idle()
 })
 
+t.test('what arrives in the turn of an answer, after it, joins the next batch', async (t) => {
+  const { add, list, batches } = held()
+  const answers = [add('a', '1')]
+  await turn()
+  answers.push(add('a', '2'))
+  await new Promise<void>((resolve) => {
+    setTimeout(() => {
+      batches[0]?.answer()
+      // Behind all that the answer itself sets off.
+      process.nextTick(() => setTimeout(resolve))
+      queueMicrotask(() => process.nextTick(() => answers.push(add('a', '3'))))
+    })
+  })
+  await turn()
+  t.strictSame(list(), ['a:1', 'a:23'])
+  for (const batch of batches) batch.answer()
+  await Promise.all(answers)
+})
+
 t.test('lanes take turns: a busy one delays a quiet one by no more than a batch', async (t) => {
   const { add, list, batches } = held({ concurrency: 1, maxBatch: 2 })
   const busy = ['1', '2', '3', '4', '5', '6'].map((item) => add('busy', item))
