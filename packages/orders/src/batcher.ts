@@ -20,8 +20,16 @@ type Options<Item, Result> = {
   /** Batches in flight over all lanes; a lane has one at a time unless `perLane` says more. */
   concurrency?: number
   perLane?: number
+  /**
+   * Divides the requests of a busy lane evenly over its batches, those in flight and the next: while the database works
+   * on one, this process works on another. Else a batch takes all that wait, which is right if a batch costs the same
+   * however large it is.
+   */
+  evenly?: boolean
   onBatch?: (size: number) => void
 }
+
+const idle = { batches: 0, items: 0 }
 
 export type Batcher<Item, Result> = ReturnType<typeof createBatcher<Item, Result>>
 
@@ -32,9 +40,9 @@ export type Batcher<Item, Result> = ReturnType<typeof createBatcher<Item, Result
  */
 export function createBatcher<Item, Result>(options: Options<Item, Result>) {
   const { run, isItemFault = () => false, maxBatch = 500, maxWaiting = 10_000, maxWait = 3000, onBatch } = options
-  const { concurrency = 4, perLane = 1 } = options
+  const { concurrency = 4, perLane = 1, evenly = false } = options
   const queues = new Map<string, Waiting<Item, Result>[]>() // in the order of their turns
-  const inFlight = new Map<string, number>()
+  const inFlight = new Map<string, { batches: number; items: number }>()
   let running = 0
   let waiting = 0
   let scheduled = false
@@ -63,31 +71,39 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     })
   }
 
-  function startBatches() {
+  /** `answered` have just left `lane`: if they are many, as many will be back soon. */
+  function startBatches(answered = 0, answeredLane?: string) {
     for (const [lane, queue] of queues) {
       if (running >= concurrency) return
-      if ((inFlight.get(lane) ?? 0) >= perLane) continue
+      const { batches, items } = inFlight.get(lane) ?? idle
+      if (batches >= perLane) continue
       queues.delete(lane)
-      if (queue.length > maxBatch) queues.set(lane, queue.splice(maxBatch)) // the rest goes to the end of the line
+      const others = items + (lane === answeredLane ? answered : 0)
+      const share = evenly && others > 0 ? Math.ceil((queue.length + others) / (perLane + 1)) : queue.length
+      const size = Math.min(share, maxBatch)
+      if (queue.length > size) queues.set(lane, queue.splice(size)) // the rest goes to the end of the line
       void start(lane, queue)
     }
   }
 
   async function start(lane: string, batch: Waiting<Item, Result>[]) {
-    running++
+    count(lane, 1, batch.length)
     waiting -= batch.length
-    inFlight.set(lane, (inFlight.get(lane) ?? 0) + 1)
     const fresh = refuseLate(batch)
     onBatch?.(fresh.length)
     const deliver = await answers(lane, fresh)
     await endOfTurn() // requests that came in the same turn as the answer join the next batch
-    running--
-    const left = (inFlight.get(lane) ?? 1) - 1
-    if (left === 0) inFlight.delete(lane)
-    else inFlight.set(lane, left)
-    startBatches() // before the answers go out: the database works while this process writes them
+    count(lane, -1, -batch.length)
+    startBatches(batch.length, lane) // before the answers go out: the database works while this process writes them
     deliver()
     if (running === 0 && waiting === 0) for (const resolve of onIdle.splice(0)) resolve()
+  }
+
+  function count(lane: string, moreBatches: number, moreItems: number) {
+    running += moreBatches
+    const { batches, items } = inFlight.get(lane) ?? idle
+    if (batches + moreBatches === 0) inFlight.delete(lane)
+    else inFlight.set(lane, { batches: batches + moreBatches, items: items + moreItems })
   }
 
   /** A batch is in the order of arrival: if its first entry is in time, all are. */

@@ -53,6 +53,7 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
   const places = createBatcher<Placement, Placed | undefined>({
     run: retryingConflicts(placeBatch),
     isItemFault: isRowFault,
+    evenly: true,
     onBatch,
   })
   const conflicts = createBatcher<Placement, Conflict>({

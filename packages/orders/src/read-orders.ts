@@ -24,6 +24,7 @@ export function createReading(database: Database, history: EventStore, cursorKey
         return row && toOrder(row)
       })
     },
+    evenly: true,
   })
 
   // A lane of this batcher is one page of one organisation: all its items have the same answer.

@@ -91,6 +91,24 @@ t.test('what arrives in the turn of an answer, after it, joins the next batch', 
   await Promise.all(answers)
 })
 
+t.test('`evenly`: clients that each wait for an answer end up in two batches of one size, in turns', async (t) => {
+  const { add, batches, sizes } = held({ evenly: true })
+  const rounds = 8
+  const client = async () => {
+    for (let round = 0; round < rounds; round++) await add('a', `${round}`)
+  }
+  const clients = [client()]
+  await turn()
+  for (let i = 1; i < 16; i++) clients.push(client()) // 15 meet a batch of one
+  for (let i = 0; sizes.reduce((sum, size) => sum + size, 0) < 16 * rounds || i < batches.length; i++) {
+    batches[i]?.answer()
+    await turn()
+    await turn()
+  }
+  await Promise.all(clients)
+  t.strictSame(sizes.slice(0, 9), [1, 8, 8, 8, 8, 8, 8, 8, 8])
+})
+
 t.test('lanes take turns: a busy one delays a quiet one by no more than a batch', async (t) => {
   const { add, list, batches } = held({ concurrency: 1, maxBatch: 2 })
   const busy = ['1', '2', '3', '4', '5', '6'].map((item) => add('busy', item))
