@@ -12,6 +12,8 @@ import { connect } from '../src/faults/session.ts'
 const lines = 1_000_000
 const maxMb = 300
 const rounds = 5
+// 15 % are wanted. On a machine that others use too, runs of one code differ by half of that, up and down.
+const mostSlower = 0.25
 // The heap that a pod has; with all of a large machine's memory, Node puts off collecting garbage.
 const heap = '--max-old-space-size=256 --max-semi-space-size=16'
 
@@ -133,6 +135,7 @@ t.test('beside a million events that wait, orders are placed and events leave, i
   )
   t.comment(`${median(leaving).toFixed(0)} events leave a second meanwhile; worker's peak ${peakMb(worker.pid)} MB`)
   t.ok(median(leaving) >= 5000)
+  t.ok(slower < mostSlower)
   t.ok(peakMb(worker.pid) < maxMb)
 })
 

@@ -45,7 +45,7 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
     cosmosDatabase: config.HISTORY_COSMOS_DATABASE,
     onAway: (error) => server.log.warn({ err: error }, 'Cosmos DB does not take events: they will be tried again'),
   })
-  const { processEvents } = createProcessing({ database: oneOrg, onEvents: meters.onEvents })
+  const { processEvents, effect } = createProcessing({ database: oneOrg, onEvents: meters.onEvents })
   const broker =
     address &&
     (await useBroker(server, {
@@ -59,7 +59,7 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
     database: everyOrg,
     onOutcome: meters.onOutcome,
     handOn: appendFirst(history, broker?.publish ?? processEvents),
-    handsOn: broker || config.HISTORY_COSMOS_ENDPOINT ? 'all' : 'placed',
+    effect: broker || config.HISTORY_COSMOS_ENDPOINT ? undefined : effect,
     ...(broker && { batch: publishAtOnce, retryPauses: publishPauses }),
   })
   const sender = createSender({ allowLoopback: config.WEBHOOKS_ALLOW_LOOPBACK === 'true' })

@@ -3,11 +3,11 @@ import pg from 'pg'
 /** A statement that is prepared once a connection: `name` is unique per text. */
 export type Prepared = { name: string; text: string; values?: unknown[] }
 
-type Callback = (error: Error | null, result: pg.QueryResult) => void
+type Callback = (error: Error | null, results: pg.QueryResult[]) => void
 
 /** What pg calls of a query: its types leave it out. */
 interface Query extends Required<Prepared> {
-  callback: Callback
+  callback: (error: Error | null, result: pg.QueryResult) => void
   submit(connection: pg.Connection): Error | null
   handleRowDescription(message: unknown): void
   handleDataRow(message: unknown): void
@@ -23,16 +23,12 @@ interface Connection extends pg.Connection {
 /**
  * Runs statements that leave in one packet, with one Sync behind them all: PostgreSQL runs them as one transaction,
  * unless they begin or end one, skips all that follow one that failed, and answers in one packet. pg by itself sends a
- * Sync behind each. Resolves to what the last one answered. After an error, which is that of the statement that failed,
- * the connection is of no more use.
+ * Sync behind each. After an error, which is that of the statement that failed, the connection is of no more use.
  */
-export async function runBurst<Row extends object>(
-  client: pg.PoolClient,
-  statements: Prepared[],
-): Promise<pg.QueryResult<Row>> {
+export async function runBurst(client: pg.PoolClient, statements: Prepared[]): Promise<pg.QueryResult[]> {
   try {
     return await new Promise((resolve, reject) => {
-      client.query(new Burst(client, statements, (error, result) => (error ? reject(error) : resolve(result))))
+      client.query(new Burst(client, statements, (error, results) => (error ? reject(error) : resolve(results))))
     })
   } catch (error) {
     Error.captureStackTrace(error as Error) // who asked, where pg tells who read the socket
@@ -43,8 +39,8 @@ export async function runBurst<Row extends object>(
 class Burst {
   callback: Callback // pg wraps it to stop its clock
   private readonly queries: Query[]
+  private readonly results: pg.QueryResult[] = []
   private answered = 0
-  private result?: pg.QueryResult
   private fault: Error | null = null
 
   constructor(types: pg.PoolClient, statements: Prepared[], callback: Callback) {
@@ -53,7 +49,7 @@ class Burst {
       const query = new pg.Query({ ...statement, types }) as unknown as Query
       query.callback = (error, result) => {
         this.fault ??= error
-        this.result = result
+        this.results.push(result)
       }
       return query
     })
@@ -90,11 +86,11 @@ class Burst {
   }
 
   handleError(error: Error): void {
-    this.callback(error, {} as pg.QueryResult)
+    this.callback(error, [])
   }
 
   handleReadyForQuery(connection: Connection): void {
     for (const query of this.queries) query.handleReadyForQuery(connection)
-    this.callback(this.fault, this.result as pg.QueryResult)
+    this.callback(this.fault, this.results)
   }
 }

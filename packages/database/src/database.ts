@@ -41,6 +41,12 @@ const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
   values: [orgId, String(lockTimeoutMs)],
 })
 
+const actIn = (orgId: string) => ({
+  name: 'act_in',
+  text: "SELECT set_config('role', 'orders_app', true), set_config('app.org_id', $1, true), set_config('lock_timeout', '100', true)",
+  values: [orgId],
+})
+
 const reading = ({ name, text, values }: Statement) => ({
   name: `${name}_reading`,
   text: `${text}, set_config('transaction_read_only', 'on', true)`,
@@ -131,7 +137,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   }
 
   const burst = <Row extends object>(...statements: Prepared[]) =>
-    withClient(async (client) => (await runBurst<Row>(client, statements)).rows)
+    withClient(async (client) => lastRows<Row>(await runBurst(client, statements)))
 
   function burstInTwo<Row extends object>(
     setting: Statement,
@@ -139,7 +145,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     followUp: (rows: Row[]) => Statement | undefined,
   ): Promise<Row[]> {
     return withClient(async (client) => {
-      const { rows } = await runBurst<Row>(client, [begin, setting, statement])
+      const rows = lastRows<Row>(await runBurst(client, [begin, setting, statement]))
       const last = followUp(rows)
       assertCommitted(await runBurst(client, last ? [last, commit] : [commit]))
       return rows
@@ -165,6 +171,24 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   }
 
   /**
+   * Runs a statement of no one organisation and, in the same transaction, what follows from its rows in organisations:
+   * statements that run as orders_app in one of them. Answers its rows, and those of each of them.
+   */
+  function runGlobalThen<Row extends object, Following extends object>(
+    statement: Statement,
+    followUps: (rows: Row[]) => { orgId: string; statement: Statement }[],
+  ): Promise<{ rows: Row[]; following: Following[][] }> {
+    return withClient(async (client) => {
+      const rows = lastRows<Row>(await runBurst(client, [begin, statement]))
+      const inTurn = followUps(rows).flatMap(({ orgId, statement }) => [actIn(orgId), statement])
+      const results = await runBurst(client, [...inTurn, commit])
+      assertCommitted(results)
+      const following = results.slice(0, -1).filter((_, i) => i % 2 === 1)
+      return { rows, following: following.map(({ rows }) => rows) }
+    })
+  }
+
+  /**
    * Runs a statement of no one organisation while no other process runs one under the same `lock`: it sees all that those
    * before it did.
    */
@@ -181,6 +205,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     runAsHolder,
     readAsHolder,
     runGlobal,
+    runGlobalThen,
     runExclusively,
     /** Connections in use, idle, and requests that wait for one. */
     poolState: () => ({
@@ -201,7 +226,10 @@ export function connectDatabase(
   return { database: openDatabase(pool, onError), close: () => pool.end() }
 }
 
+const lastRows = <Row extends object>(results: pg.QueryResult[]) => results.at(-1)?.rows as Row[]
+
 /** COMMIT of a failed transaction is not an error to PostgreSQL: it answers ROLLBACK. */
-function assertCommitted({ command }: pg.QueryResult<object>): void {
+function assertCommitted(results: pg.QueryResult[]): void {
+  const command = results.at(-1)?.command
   if (command !== commit.text) throw new Error(`the transaction ended with ${command}`)
 }

@@ -197,6 +197,30 @@ t.test('what cannot be sent leaves nothing half done', async (t) => {
   t.strictSame(await rowsOf(admin, 'SELECT text FROM notes'), [{ text: 'first' }, { text: 'second' }])
 })
 
+t.test('what follows from a statement for all runs in organisations, with the rights of an application', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const { database } = open(t, url, { ...connectionOptions(url, { role: 'orders_worker' }), max: 1 })
+  const orgs = [randomUUID(), randomUUID()]
+  const names = { name: 'names', text: 'SELECT unnest($1::uuid[]) AS org', values: [orgs] }
+  const who = {
+    name: 'who',
+    text: "SELECT current_user AS role, current_setting('app.org_id', true) AS org",
+    values: [],
+  }
+  const inEach = (rows: { org: string }[]) => rows.map(({ org }) => ({ orgId: org, statement: who }))
+  const { rows, following } = await database.runGlobalThen<{ org: string }, object>(names, inEach)
+  t.strictSame(
+    rows.map(({ org }) => org),
+    orgs,
+  )
+  t.strictSame(
+    following,
+    orgs.map((org) => [{ role: 'orders_app', org }]),
+  )
+  t.strictSame(await database.runGlobal(who), [{ role: 'orders_worker', org: '' }])
+  t.strictSame((await database.runGlobalThen(names, () => [])).following, [])
+})
+
 t.test('an error tells who asked', async (t) => {
   const { url } = await createScratchDatabase(t)
   const { database } = open(t, url)

@@ -2,7 +2,7 @@ import { type Database, isUnavailable, type Statement } from '@orders/database'
 import type { OrderEventType } from '@orders/schema'
 import { transitions } from './change-order.ts'
 import { isRowFault } from './place-order.ts'
-import type { Outcome } from './relay.ts'
+import type { Effect, Outcome } from './relay.ts'
 import { retryingConflicts } from './retry.ts'
 
 /** What processing needs of an event: the order, and its version after the change. */
@@ -12,10 +12,24 @@ type Options = { database: Database; onEvents: (type: OrderEventType, count: num
 
 /** What the service does about its own events: an order that was placed is confirmed. */
 export function createProcessing({ database, onEvents }: Options) {
-  const confirm = retryingConflicts(async (orgId: string, events: OrderRef[]) => {
-    const [row] = await database.runInTenant<{ confirmed: number }>(orgId, confirmPlaced(orgId, events))
-    if (row && row.confirmed > 0) onEvents(transitions.confirm.event, row.confirmed)
-  })
+  const confirm = retryingConflicts(async (orgId: string, events: OrderRef[]) =>
+    done(await database.runInTenant(orgId, confirmPlaced(orgId, events))),
+  )
+
+  function done([row]: object[]) {
+    const { confirmed } = row as { confirmed: number }
+    if (confirmed > 0) onEvents(transitions.confirm.event, confirmed)
+  }
+
+  /** The same effect, where the events are moved. */
+  const effect: Effect = {
+    of: (orgId, ids) =>
+      confirmPlaced(
+        orgId,
+        ids.map((id) => ({ id, version: 1 })),
+      ),
+    done,
+  }
 
   /**
    * Takes events of any organisations in any order, and has its effect once however often one comes. Answers an outcome
@@ -45,14 +59,15 @@ export function createProcessing({ database, onEvents }: Options) {
     }
   }
 
-  return { processEvents }
+  return { processEvents, effect }
 }
 
 /**
  * Confirms the orders of events that have not been seen, as the verb does to one: those that have gone on since stay as
- * they are. Answers { confirmed }.
+ * they are. Two statements with the same events wait for each other at the first of them, as both note them in one
+ * order, and so lock no orders crosswise. Answers { confirmed }.
  */
-export function confirmPlaced(orgId: string, events: OrderRef[]): Statement {
+export function confirmPlaced(orgId: string, events: Pick<OrderRef, 'id' | 'version'>[]): Statement {
   const { from, to, event } = transitions.confirm
   return {
     name: 'confirm_placed',
@@ -60,12 +75,10 @@ export function confirmPlaced(orgId: string, events: OrderRef[]): Statement {
         INSERT INTO inbox (org_id, order_id, sequence)
         SELECT DISTINCT $1::uuid, order_id, sequence FROM unnest($2::text[], $3::int[]) AS e (order_id, sequence)
         ORDER BY order_id, sequence ON CONFLICT DO NOTHING RETURNING order_id
-      ), open AS (
-        SELECT id FROM orders WHERE org_id = $1 AND id IN (SELECT order_id FROM fresh) AND status = ANY ($4)
-        ORDER BY id FOR UPDATE
       ), changed AS (
         UPDATE orders o SET status = $5, version = version + 1, updated_at = now()
-        FROM open WHERE o.org_id = $1 AND o.id = open.id RETURNING o.*
+        FROM fresh WHERE o.org_id = $1 AND o.id = fresh.order_id AND o.status = ANY ($4)
+        RETURNING o.org_id, o.id, o.number, o.version, o.status, o.description, o.metadata
       ), event AS (
         INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
         SELECT org_id, number, version, $6, status, description, metadata FROM changed

@@ -12,6 +12,9 @@ export type QueuedEvent = OrderRow & {
   waits: boolean
 }
 
+/** How many events of an organisation were moved, and the orders that were placed if these are not queued. */
+export type Moved = { org_id: string; moved: number; placed: string[] }
+
 export type Lane = { lane: number; lease: number }
 
 /** Any number that no other user of advisory locks takes. */
@@ -22,11 +25,11 @@ const laneOf = `hashtext(org_id || order_id) & ${lanes - 1}`
 /**
  * Moves the oldest `limit` events, and the rest of the row that the last of them is in, from the outbox to the log and
  * the queue, in one statement: each is in both or in neither. One process at a time moves, so that an organisation's
- * positions follow the order of its events; others move nothing. Without `all`, only the first event of an order is
- * queued. Each webhook that wants an event gets a delivery of it; types are looked up only for organisations that have
- * webhooks. Answers { moved }.
+ * positions follow the order of its events; others move nothing. `queued` are the events that go to the queue; if none
+ * do, the ids of the orders that were placed are answered. Each webhook that wants an event gets a delivery of it; types
+ * are looked up only for organisations that have webhooks. Answers a Moved for each organisation.
  */
-export function moveEvents(limit: number, all: boolean): Statement {
+export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none'): Statement {
   return {
     name: 'move_events',
     text: `WITH taken AS (
@@ -50,7 +53,8 @@ export function moveEvents(limit: number, all: boolean): Statement {
         FROM event JOIN counted USING (org_id) JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT ${laneOf}, org_id, order_id, sequence FROM event WHERE $2 OR sequence = 1 ORDER BY id, place
+        SELECT ${laneOf}, org_id, order_id, sequence FROM event
+        WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
       ), wanted AS MATERIALIZED (
         SELECT e.org_id, e.order_id, e.sequence, w.id AS webhook_id, w.event_types
         FROM webhooks w JOIN event e ON e.org_id = w.org_id WHERE w.enabled
@@ -61,10 +65,10 @@ export function moveEvents(limit: number, all: boolean): Statement {
         JOIN order_events e ON e.org_id = w.org_id AND e.order_number = o.number AND e.sequence = w.sequence
         WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
-      SELECT count(events)::int AS orgs, coalesce(sum(events), 0)::int AS moved,
-        (SELECT count(*) FROM (SELECT pg_notify('events', org_id::text) FROM counted)) AS told
-      FROM counted`,
-    values: [limit, all],
+      SELECT org_id, count(*)::int AS moved, pg_notify('events', org_id::text),
+        coalesce(array_agg(order_id ORDER BY id, place) FILTER (WHERE $2 = 'none' AND sequence = 1), '{}') AS placed
+      FROM event GROUP BY org_id`,
+    values: [limit, queued],
   }
 }
 

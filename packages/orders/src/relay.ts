@@ -1,15 +1,20 @@
-import type { Database } from '@orders/database'
+import { type Database, isUnavailable, type Statement } from '@orders/database'
+import { isRowFault } from './place-order.ts'
 import {
   buryEvent,
   finishBatch,
   type Lane,
   leaseLanes,
+  type Moved,
   moveEvents,
   postponeEvent,
   type QueuedEvent,
   selectLag,
   selectQueued,
 } from './relay-repository.ts'
+
+/** What the service does about orders that were placed, and who is told that it was done. */
+export type Effect = { of: (orgId: string, orderIds: string[]) => Statement; done: (rows: object[]) => void }
 
 /** What became of one event: undefined if it was handed on, or why not. */
 export type Outcome = Error | undefined
@@ -22,8 +27,11 @@ type Options = {
    * What it was given before may come again.
    */
   handOn: (events: QueuedEvent[]) => Promise<Outcome[]>
-  /** Whether it is given every event, or only those of orders that were placed. */
-  handsOn?: 'all' | 'placed'
+  /**
+   * Where nobody is given events, and only those of placed orders matter: what these cause, in the transaction that moves
+   * them. If it fails, they are queued and handed on.
+   */
+  effect?: Effect | undefined
   onOutcome?: (outcome: 'handed-on' | 'postponed' | 'buried', count: number) => void
   /** Pauses in milliseconds before an event that failed is tried again; after the last one it is given up. */
   retryPauses?: number[]
@@ -41,21 +49,33 @@ const leaseSeconds = 30
  * when it was killed is handed on by another one when its lease has run out.
  */
 export function createRelay(options: Options) {
-  const {
-    database,
-    handOn,
-    handsOn = 'all',
-    onOutcome,
-    retryPauses = [1000, 5000, 15_000, 60_000],
-    batch = 500,
-  } = options
+  const { database, handOn, effect, onOutcome, retryPauses = [1000, 5000, 15_000, 60_000], batch = 500 } = options
   // Many, so that a batch is large even if its events are spread over all lanes: each costs some commits.
   const lanesAtOnce = Math.max(8, batch >> 4)
 
-  /** Moves events from the outbox to the log and the queue. Returns how many. */
+  /** Moves events from the outbox to the log, and has the effect or queues them. Returns how many. */
   async function move(): Promise<number> {
-    const [row] = await database.runGlobal<{ moved: number }>(moveEvents(moveAtOnce, handsOn === 'all'))
-    return row?.moved ?? 0
+    if (!effect) return total(await database.runGlobal<Moved>(moveEvents(moveAtOnce, 'all')))
+    try {
+      return await moveWith(effect)
+    } catch (error) {
+      if (isUnavailable(error) && !isRowFault(error)) throw error
+      return total(await database.runGlobal<Moved>(moveEvents(moveAtOnce, 'placed')))
+    }
+  }
+
+  async function moveWith({ of, done }: Effect): Promise<number> {
+    const { rows, following } = await database.runGlobalThen<Moved, object>(moveEvents(moveAtOnce, 'none'), (moved) =>
+      moved.flatMap(({ org_id, placed }) =>
+        placed.length > 0 ? [{ orgId: org_id, statement: of(org_id, placed) }] : [],
+      ),
+    )
+    for (const answer of following) done(answer)
+    onOutcome?.(
+      'handed-on',
+      rows.reduce((sum, { placed }) => sum + placed.length, 0),
+    )
+    return total(rows)
   }
 
   /** Hands on a batch. Returns how many events it has dealt with; none may mean that others hold all the lanes. */
@@ -109,5 +129,7 @@ function inTurn(events: QueuedEvent[]): QueuedEvent[] {
     return !waiting.has(orderOf(event))
   })
 }
+
+const total = (moved: Moved[]) => moved.reduce((sum, { moved }) => sum + moved, 0)
 
 const orderOf = ({ org_id, id }: QueuedEvent) => `${org_id} ${id}`

@@ -12,7 +12,7 @@ type Relay = ReturnType<typeof createRelay>
 async function start(t: Test, options: Partial<Parameters<typeof createRelay>[0]> = {}) {
   const service = await startOrders(t)
   const handed: QueuedEvent[] = []
-  const another = () => {
+  const another = (more: typeof options = {}) => {
     const pool = new pg.Pool(connectionOptions(service.url, { role: 'orders_worker' }))
     t.teardown(() => pool.end())
     const own: QueuedEvent[] = []
@@ -24,6 +24,7 @@ async function start(t: Test, options: Partial<Parameters<typeof createRelay>[0]
         return events.map(() => undefined)
       },
       ...options,
+      ...more,
     })
     return { relay, own }
   }
@@ -95,7 +96,7 @@ t.test("side by side, each event goes once and an order's in order", async (t) =
   const { orders, org, another, handed } = service
   const ids = Array.from({ length: 300 }, (_, i) => `order-${i}`)
   await Promise.all(ids.map((id) => place(service, org, id)))
-  const workers = Array.from({ length: 4 }, another)
+  const workers = Array.from({ length: 4 }, () => another())
   let placing = true
   const working = Promise.all(
     workers.map(async ({ relay }) => {
@@ -239,6 +240,61 @@ t.test('an order that was placed is confirmed once, however its events come', as
   ])
   t.strictSame(seen, ['orders.order.confirmed.v1 2'])
   t.equal((await orders.listEvents(org, 'a')).length, 2)
+})
+
+const statuses = async (admin: pg.Client) =>
+  (await rowsOf(admin, 'SELECT id, status FROM orders ORDER BY id')).map(({ id, status }) => `${id} ${status}`)
+
+t.test('what placed orders cause is done in the transaction that moves their events', async (t) => {
+  const service = await start(t)
+  const { orders, org, url, database, admin } = service
+  const other = await newOrganisation(url)
+  const seen: string[] = []
+  const { effect } = createProcessing({ database, onEvents: (type, n) => seen.push(`${type} ${n}`) })
+  const { relay, own } = service.another({ effect })
+  for (const id of ['a', 'b', 'c']) await place(service, org, id)
+  await place(service, other, 'd')
+  await orders.changeStatus(org, 'c', 'cancel')
+  t.equal(await relay.move(), 5)
+  t.strictSame(await statuses(admin), ['a confirmed', 'b confirmed', 'c cancelled', 'd confirmed'])
+  t.strictSame(seen.sort(), ['orders.order.confirmed.v1 1', 'orders.order.confirmed.v1 2'])
+  t.match(await relay.lag(), { outbox: 3, queue: 0 })
+  t.equal(await relay.move(), 3)
+  t.strictSame([await relay.move(), await relay.relay(), own.length], [0, 0, 0], 'there is nothing to hand on')
+  const log = await rowsOf(admin, 'SELECT order_id, sequence, position::int FROM event_log WHERE org_id = $1', [other])
+  t.strictSame(log, [
+    { order_id: 'd', sequence: 1, position: 1 },
+    { order_id: 'd', sequence: 2, position: 2 },
+  ])
+})
+
+t.test('where that fails, nothing of it is done, and all of them are queued', async (t) => {
+  const service = await start(t)
+  const { org, url, database, admin } = service
+  const other = await newOrganisation(url)
+  await admin.query('ALTER TABLE inbox ADD CONSTRAINT planted CHECK (order_id <> $$bad$$)')
+  const { effect, processEvents } = createProcessing({ database, onEvents: () => {} })
+  const { relay } = service.another({ effect, handOn: processEvents, retryPauses: [] })
+  await place(service, org, 'a')
+  await place(service, other, 'bad')
+  t.equal(await relay.move(), 2)
+  t.strictSame(await statuses(admin), ['a placed', 'bad placed'])
+  t.match(await relay.lag(), { outbox: 0, queue: 2 })
+  t.equal(await relay.relay(), 2)
+  t.strictSame(await statuses(admin), ['a confirmed', 'bad placed'])
+  t.match(await rowsOf(admin, 'SELECT order_id, reason FROM dead_letters'), [{ order_id: 'bad', reason: /planted/ }])
+
+  t.comment('an order that somebody holds keeps the others for a tenth of a second')
+  await place(service, org, 'held')
+  await admin.query('BEGIN')
+  await admin.query("SELECT FROM orders WHERE id = 'held' FOR UPDATE")
+  await place(service, org, 'b')
+  const began = performance.now()
+  t.equal(await relay.move(), 3)
+  t.ok(performance.now() - began < 900)
+  await admin.query('COMMIT')
+  t.equal(await relay.relay(), 2)
+  t.strictSame((await statuses(admin)).slice(-2), ['bad placed', 'held confirmed'])
 })
 
 t.test('one event that the database refuses does not keep the others', async (t) => {

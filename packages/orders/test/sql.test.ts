@@ -132,7 +132,7 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   upsertMembership: () => recorded((trx) => people.upsertMembership(trx, org, org, 'viewer')),
   deleteMembership: () => recorded((trx) => people.deleteMembership(trx, org, org)),
   countOtherOwners: () => recorded((trx) => people.countOtherOwners(trx, org, org)),
-  moveEvents: () => relays.moveEvents(2000, true),
+  moveEvents: () => relays.moveEvents(2000, 'all'),
   leaseLanes: () => relays.leaseLanes(8, 30),
   selectQueued: () => relays.selectQueued(lanes, 25),
   finishBatch: () => relays.finishBatch(lanes, [1, 2]),

@@ -449,7 +449,8 @@ WITH taken AS (
         FROM event JOIN counted USING (org_id) JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence FROM event WHERE $2 OR sequence = 1 ORDER BY id, place
+        SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence FROM event
+        WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
       ), wanted AS MATERIALIZED (
         SELECT e.org_id, e.order_id, e.sequence, w.id AS webhook_id, w.event_types
         FROM webhooks w JOIN event e ON e.org_id = w.org_id WHERE w.enabled
@@ -460,13 +461,13 @@ WITH taken AS (
         JOIN order_events e ON e.org_id = w.org_id AND e.order_number = o.number AND e.sequence = w.sequence
         WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
-      SELECT count(events)::int AS orgs, coalesce(sum(events), 0)::int AS moved,
-        (SELECT count(*) FROM (SELECT pg_notify('events', org_id::text) FROM counted)) AS told
-      FROM counted
+      SELECT org_id, count(*)::int AS moved, pg_notify('events', org_id::text),
+        coalesce(array_agg(order_id ORDER BY id, place) FILTER (WHERE $2 = 'none' AND sequence = 1), '{}') AS placed
+      FROM event GROUP BY org_id
 
 [
  2000,
- true
+ "all"
 ]
 `
 
