@@ -1,10 +1,14 @@
+// A parent would have killed a program that takes 4 s; without it nobody does.
+const orphanDeadlineMs = 3000
+
 type Reason = 'SIGTERM' | 'SIGINT' | 'disconnect'
 
 /**
  * Calls `close` once, on the first SIGTERM, SIGINT or the end of the parent that holds this process's IPC channel, and
- * exits 0 after it. Exits 1 if it fails or takes longer than `deadlineMs`. Further signals shorten nothing: an
- * orchestrator that repeats SIGTERM must not cut requests off. Call it before anything slow, since a signal that comes
- * earlier ends the process outright. `close` may be called at once: when the parent has ended already.
+ * exits 0 after it. Exits 1 if it fails or takes longer than `deadlineMs`, or than 3 s where the parent is gone. Further
+ * signals shorten nothing: an orchestrator that repeats SIGTERM must not cut requests off. Call it before anything slow,
+ * since a signal that comes earlier ends the process outright. `close` may be called at once: when the parent has ended
+ * already.
  */
 export function onShutdown(
   close: (reason: Reason) => Promise<void>,
@@ -18,7 +22,8 @@ export function onShutdown(
       onFailure(error)
       process.exit(1)
     }
-    setTimeout(() => fail(new Error(`not closed after ${deadlineMs} ms`)), deadlineMs).unref()
+    const limit = reason === 'disconnect' ? Math.min(deadlineMs, orphanDeadlineMs) : deadlineMs
+    setTimeout(() => fail(new Error(`not closed after ${limit} ms`)), limit).unref()
     close(reason).then(() => process.exit(0), fail)
   }
   process.on('SIGTERM', shutdown)

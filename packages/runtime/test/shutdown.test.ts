@@ -65,6 +65,14 @@ t.test('it ends with the parent that holds its channel', async (t) => {
   t.same(await exited, [0, null])
 })
 
+t.test('without its parent it has 3 s', async (t) => {
+  const { child, exited, next } = await start(t, 'when-told', 20_000, true)
+  child.disconnect()
+  t.equal(await next(), 'closing on disconnect')
+  t.equal(await next(), 'failed: not closed after 3000 ms')
+  t.same(await exited, [1, null])
+})
+
 t.test('it ends with a parent that is gone before anybody could hear of it', async (t) => {
   const child = fork(program, ['orphaned'], { silent: true })
   t.teardown(() => child.kill('SIGKILL'))
