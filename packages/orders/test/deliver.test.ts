@@ -236,8 +236,9 @@ t.test('two processes side by side send each message once, and keep to the limit
   await Promise.all(stop.map((end) => end()))
   t.equal(received.length, ids.length * paths.length)
   t.equal(new Set(received.map(({ path, id }) => `${path} ${id}`)).size, received.length)
-  t.equal(mostOfOne, 4)
-  t.equal(mostOfAll, 20)
+  // How near to the limits they come is a matter of time.
+  t.ok(mostOfOne > 1 && mostOfOne <= 4, `at most ${mostOfOne} to one receiver at a time`)
+  t.ok(mostOfAll > 4 && mostOfAll <= 20, `at most ${mostOfAll} of the organisation`)
 })
 
 t.test(
