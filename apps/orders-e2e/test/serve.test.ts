@@ -5,7 +5,7 @@ import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeCheckout, removeCheckout } from './serve/checkout.ts'
-import { type Process, processes, survivors } from './serve/processes.ts'
+import { type Process, processes, survivors, threads } from './serve/processes.ts'
 import { freePort, Service, until } from './serve/service.ts'
 
 const checkout = makeCheckout()
@@ -37,7 +37,7 @@ async function untilGone(before: Process[], timeoutMs = 5000): Promise<void> {
   await until('no process left', timeoutMs, () => left().length === 0).catch((error) => {
     throw new Error(
       `${error.message}\n${left()
-        .map(({ pid, command }) => `${pid} ${command}`)
+        .map(({ pid, command }) => `${pid} ${command}: ${threads(pid)}`)
         .join('\n')}`,
     )
   })

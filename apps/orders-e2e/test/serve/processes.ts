@@ -35,6 +35,17 @@ export function family(pid: number, all: Process[] = processes()): Process[] {
   return [...root, ...children.flatMap((child) => family(child.pid, all))]
 }
 
+/** Where in the kernel each thread of a process waits, to tell a program that works from one that hangs; Linux only. */
+export function threads(pid: number): string {
+  const read = (thread: string, file: string) => readFileSync(`/proc/${pid}/task/${thread}/${file}`, 'utf8').trim()
+  try {
+    const all = readdirSync(`/proc/${pid}/task`).map((thread) => `${read(thread, 'comm')} ${read(thread, 'wchan')}`)
+    return all.join(', ')
+  } catch {
+    return ''
+  }
+}
+
 /** Those of `before` that still run. */
 export function survivors(before: Process[]): Process[] {
   const now = new Set(processes().map(({ pid }) => pid))
