@@ -13,7 +13,6 @@ import { startOrders } from './service.ts'
 export type Received = {
   path: string
   id: string
-  /** Milliseconds since 1970. */
   at: number
   body: { data: { id: string } } & Record<string, unknown>
 }
@@ -30,12 +29,7 @@ export async function startReceivers(t: Test) {
     for await (const chunk of request) chunks.push(chunk)
     const path = request.url ?? ''
     const body = JSON.parse(Buffer.concat(chunks).toString())
-    received.push({
-      path,
-      id: String(request.headers['webhook-id']),
-      at: performance.timeOrigin + performance.now(),
-      body,
-    })
+    received.push({ path, id: String(request.headers['webhook-id']), at: Date.now(), body })
     const { status = 200, afterMs = 0, headers = {}, body: reply = 'ok' } = reactions.get(path) ?? {}
     if (afterMs > 0) await delay(afterMs)
     response.writeHead(status, headers).end(reply)
