@@ -1,5 +1,6 @@
-import type { Database, Statement } from './database.ts'
+import type { Database } from './database.ts'
 import { type SeedOrder, seedOrders } from './seed-orders.ts'
+import type { Statement } from './statements.ts'
 
 const batchSize = 5000
 const writers = 2

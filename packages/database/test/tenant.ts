@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { connectionOptions } from '../src/connection.ts'
-import { type Database, openDatabase, type Statement } from '../src/database.ts'
+import { type Database, openDatabase } from '../src/database.ts'
+import type { Statement } from '../src/statements.ts'
 
 type Test = { teardown(fn: () => Promise<void>): void }
 

@@ -1,0 +1,47 @@
+/**
+ * A prepared statement: `name` is unique per text, values are sent apart from it. `lockTimeoutMs` is how long it may wait
+ * for another transaction, if not as long as every statement.
+ */
+export type Statement = { name: string; text: string; values: unknown[]; lockTimeoutMs?: number | undefined }
+
+// What a transaction begins and ends with, and the settings that last as long as it.
+
+export const begin = { name: 'begin', text: 'BEGIN' }
+export const commit = { name: 'commit', text: 'COMMIT' }
+export const setTenant = (orgId: string) => ({
+  name: 'set_tenant',
+  text: "SELECT set_config('app.org_id', $1, true)",
+  values: [orgId],
+})
+export const setUser = (userId: string) => ({
+  name: 'set_user',
+  text: "SELECT set_config('app.user_id', $1, true)",
+  values: [userId],
+})
+export const setHeld = (digest: Buffer) => ({
+  name: 'set_held',
+  text: "SELECT set_config('app.held_digest', $1, true)",
+  values: [digest.toString('hex')],
+})
+export const lockExclusively = (lock: number) => ({
+  name: 'lock_exclusively',
+  text: 'SELECT pg_advisory_xact_lock($1)',
+  values: [lock],
+})
+export const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
+  name: 'set_tenant_and_patience',
+  text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
+  values: [orgId, String(lockTimeoutMs)],
+})
+
+export const actIn = (orgId: string) => ({
+  name: 'act_in',
+  text: "SELECT set_config('role', 'orders_app', true), set_config('app.org_id', $1, true), set_config('lock_timeout', '100', true)",
+  values: [orgId],
+})
+
+export const reading = ({ name, text, values }: Statement) => ({
+  name: `${name}_reading`,
+  text: `${text}, set_config('transaction_read_only', 'on', true)`,
+  values,
+})
