@@ -11,7 +11,8 @@ import { buildSerializer } from './serializers.ts'
 export function serverOptions(config: Config): FastifyHttpOptions<Server> {
   const logsRequests = /^(debug|trace)$/.test(config.LOG_LEVEL)
   return {
-    logger: { level: config.LOG_LEVEL },
+    // Not pino's own destination: it would try for ever, on exit, to write to a pipe whose reader is gone.
+    logger: { level: config.LOG_LEVEL, stream: process.stdout },
     logController: new LogController({ disableRequestLogging: !logsRequests }),
     // A logger a request, which is made even if it writes nothing, costs more than finding the request id when it does.
     ...(!logsRequests && { childLoggerFactory: (logger) => logger }),

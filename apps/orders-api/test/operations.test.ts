@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,7 +8,7 @@ import { createScratchDatabase } from '@orders/database/testing'
 import { Gauge } from '@prometheus-io/client'
 import Fastify from 'fastify'
 import pg from 'pg'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { app } from '../src/app.ts'
 import { readConfig } from '../src/config.ts'
 import { serverOptions } from '../src/server-options.ts'
@@ -115,24 +116,8 @@ t.test('a scrape that fails is counted, and the next one tells', async (t) => {
 })
 
 t.test('ADMIN_PORT takes /metrics from the public port', async (t) => {
-  const { url } = await createScratchDatabase(t)
   const adminPort = await freePort()
-  const env = {
-    PATH: process.env.PATH,
-    DATABASE_URL: url,
-    PORT: '0',
-    ADMIN_PORT: String(adminPort),
-    DRAIN_DELAY_MS: '0',
-  }
-  const program = new URL('../src/server.ts', import.meta.url).pathname
-  const server = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  const exited = once(server, 'exit')
-  t.teardown(async () => {
-    server.kill('SIGKILL')
-    await exited
-  })
-  const [line] = await once(createInterface(server.stdout), 'line')
-  const address = String(line).split(' ').at(-1)
+  const { server, exited, address } = await startProgram(t, { ADMIN_PORT: String(adminPort) })
   t.equal((await fetch(`${address}/metrics`)).status, 404)
   t.equal((await fetch(`${address}/health`)).status, 200)
   const metrics = await fetch(`http://localhost:${adminPort}/metrics`)
@@ -141,6 +126,35 @@ t.test('ADMIN_PORT takes /metrics from the public port', async (t) => {
   t.equal((await fetch(`http://localhost:${adminPort}/orders`)).status, 404)
   server.kill('SIGTERM')
   t.same(await exited, [0, null])
+})
+
+t.test('a program ends in order when nobody reads its log any more', async (t) => {
+  // From the signal on, the threads that would write a file are busy: a line that is left to them is still there on exit.
+  const busy = `import { pbkdf2 } from 'node:crypto'
+    process.on('SIGTERM', () => pbkdf2('', '', 3e6, 64, 'sha512', () => {}))`
+  const { server, exited, address } = await startProgram(
+    t,
+    { LOG_LEVEL: 'debug', UV_THREADPOOL_SIZE: '1' },
+    `--import=data:text/javascript,${encodeURIComponent(busy)}`,
+  )
+  const options = { method: 'POST', headers: { 'content-type': 'application/json', 'content-length': '2' } }
+  const pending = Array.from({ length: 3 }, () => request(`${address}/orders`, options))
+  for (const it of pending) it.flushHeaders()
+  let incoming = 0
+  for await (const line of createInterface(server.stdout)) {
+    if (line.includes('incoming request')) incoming += 1
+    if (incoming === pending.length) break
+  }
+  server.stdout.destroy()
+  server.kill('SIGTERM')
+  const late = setTimeout(() => server.kill('SIGKILL'), 15_000)
+  for (const it of pending) {
+    it.end('{}')
+    const [answer] = await once(it, 'response')
+    t.equal(answer.resume().statusCode, 400)
+  }
+  t.same(await exited, [0, null])
+  clearTimeout(late)
 })
 
 t.test('a process that cannot keep up says so, stays alive, and recovers', async (t) => {
@@ -167,6 +181,24 @@ t.test('a process that cannot keep up says so, stays alive, and recovers', async
   }
   t.equal(answer.status, 200)
 })
+
+/** Starts the program itself on a database of its own, and waits until it serves; it ends with the test. */
+async function startProgram(t: Test, settings: Record<string, string>, ...options: string[]) {
+  const { url } = await createScratchDatabase(t)
+  const env = { PATH: process.env.PATH, DATABASE_URL: url, PORT: '0', DRAIN_DELAY_MS: '0', ...settings }
+  const program = new URL('../src/server.ts', import.meta.url).pathname
+  const server = spawn(process.execPath, [...options, program], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(server, 'exit')
+  t.teardown(async () => {
+    server.kill('SIGKILL')
+    await exited
+  })
+  for await (const line of createInterface(server.stdout)) {
+    const address = /^Orders is ready on (\S+)$/.exec(line)?.[1]
+    if (address) return { server, exited, address }
+  }
+  throw new Error('the program did not start')
+}
 
 /** Keeps this process, and so the service in it, from everything else. */
 function block(milliseconds: number): void {

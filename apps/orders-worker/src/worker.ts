@@ -29,7 +29,8 @@ async function work(config: Config): Promise<void> {
 /** Builds the worker, and again for as long as the database may take to come up. */
 async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance> {
   for (const giveUpAt = Date.now() + config.DATABASE_WAIT_MS; ; ) {
-    const server = Fastify({ logger: { level: config.LOG_LEVEL } })
+    // As in the API, not pino's own destination, which does not end where the reader of its pipe is gone.
+    const server = Fastify({ logger: { level: config.LOG_LEVEL, stream: process.stdout } })
     try {
       await app(server, config)
       await server.ready()

@@ -8,12 +8,13 @@ type Reason = 'SIGTERM' | 'SIGINT' | 'disconnect'
  * exits 0 after it. Exits 1 if it fails or takes longer than `deadlineMs`, or than 3 s where the parent is gone. Further
  * signals shorten nothing: an orchestrator that repeats SIGTERM must not cut requests off. Call it before anything slow,
  * since a signal that comes earlier ends the process outright. `close` may be called at once: when the parent has ended
- * already.
+ * already. Whoever reads the output of this process may end before it, and hinders nothing then.
  */
 export function onShutdown(
   close: (reason: Reason) => Promise<void>,
   { deadlineMs = 25_000, onFailure }: { deadlineMs?: number; onFailure: (error: Error) => void },
 ): void {
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
   let closing = false
   const shutdown = (reason: Reason) => {
     if (closing) return

@@ -52,7 +52,7 @@ export async function startWorker(t: Test, settings: Record<string, string>) {
 
 export type Worker = Awaited<ReturnType<typeof startWorker>>
 
-// A file without a name, and not a pipe: the logger waits for ever to empty itself into one whose reader was killed.
+// A file without a name, which can be read whole at any time and leaves nothing behind.
 function openLog() {
   const path = join(tmpdir(), `orders-worker-${randomUUID()}`)
   const fd = openSync(path, 'a+')
