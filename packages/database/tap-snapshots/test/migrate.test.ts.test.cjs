@@ -581,3 +581,8 @@ ALTER TABLE outbox ADD CONSTRAINT outbox_events_check
 CHECK ((order_id IS NULL) <> (order_ids IS NULL) AND events = coalesce(cardinality(order_ids), 1)) NOT VALID;
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0009-room-for-updates 1`] = `
+ALTER TABLE orders SET (fillfactor = 50);
+
+`
