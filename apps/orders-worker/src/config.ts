@@ -23,7 +23,7 @@ export const Settings = Type.Object({
   EVENTS_PER_SECOND: Type.Integer({
     minimum: 10,
     maximum: 1_000_000,
-    default: 5200,
+    default: 5100,
     description:
       'Events that leave the outbox in a second at most: the fewer, the less a backlog slows those who place orders.',
   }),

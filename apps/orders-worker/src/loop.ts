@@ -13,6 +13,7 @@ type Options = {
 export type Loop = ReturnType<typeof startLoop>
 
 const longestPauseMs = 30_000
+const longestLatenessMs = 100
 
 /**
  * Works for as long as there is something to do, and then waits to be woken. After a failure it waits twice as long each
@@ -22,6 +23,7 @@ export function startLoop({ work, idleMs, perSecond = Number.POSITIVE_INFINITY, 
   const stopping = new AbortController()
   let waking = Promise.withResolvers<void>()
   let failures = 0
+  let due = 0
 
   async function turn(): Promise<void> {
     try {
@@ -29,7 +31,9 @@ export function startLoop({ work, idleMs, perSecond = Number.POSITIVE_INFINITY, 
       const started = performance.now()
       const found = await work()
       failures = 0
-      if (found > 0) await pause(Math.max(0, (found / perSecond) * 1000 - (performance.now() - started)))
+      // A turn that a timer began late shortens the next pause; a rest does not, for that would become a rush.
+      due = (started - due < longestLatenessMs ? due : started) + (found / perSecond) * 1000
+      if (found > 0) await pause(Math.max(0, due - performance.now()))
       else await Promise.race([waking.promise, pause(idleMs)])
     } catch (error) {
       onFailure(error as Error)
