@@ -74,20 +74,16 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
 
   const start = (job: string, work: () => Promise<number>, more: { idleMs?: number; perSecond?: number } = {}) =>
     startLoop({ work, idleMs, onFailure: (error) => onFailure(job, error), ...more })
-  const move = async () => {
-    const moved = await relay.move()
-    if (moved > 0) wake('relay', 'deliver')
-    return moved
-  }
   const handOn = async () => (broker && !broker.isUp() ? 0 : relay.relay())
-  loops.move = [start('move', move, { perSecond: config.EVENTS_PER_SECOND })]
+  loops.move = [start('move', relay.move, { perSecond: config.EVENTS_PER_SECOND })]
   // One reads while the other waits for the broker; without one, they would only take the database from others.
   loops.relay = Array.from({ length: broker ? 2 : 1 }, () => start('relay', handOn))
   loops.deliver = [start('deliver', delivering.deliver)]
   loops.prune = [start('prune', createPruning(everyOrg).prune, { idleMs: pruneEveryMs })]
 
-  const lookAround = () => wake('move', 'relay', 'deliver')
-  const news = listen(config.DATABASE_URL, 'events', lookAround, lookAround)
+  // An API tells that there are events, and whoever moved some, here or elsewhere, tells whose.
+  const onNews = (orgId: string) => (orgId === '' ? wake('move') : wake('relay', 'deliver'))
+  const news = listen(config.DATABASE_URL, 'events', onNews, () => wake('move', 'relay', 'deliver'))
   // Hooks run last in, first out: the jobs end before what they use.
   server.addHook('onClose', async () => {
     await Promise.all([news.close(), ...Object.values(loops).flatMap((some) => some.map(({ stop }) => stop()))])
