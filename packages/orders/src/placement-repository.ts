@@ -1,6 +1,6 @@
 import type { Statement } from '@orders/database'
 import type { Order } from '@orders/schema'
-import { orderColumns } from './row.ts'
+import { orderColumns, outboxRow } from './row.ts'
 
 /** The content of an order that is to be placed; `amount` and `metadata` as text for PostgreSQL. */
 export type NewOrderRow = {
@@ -21,14 +21,14 @@ export type Claim = { route: string; principal: string; key: string; fingerprint
 /** What was answered, kept to be answered again byte for byte. */
 export type StoredAnswer = { status: number; headers: Record<string, string>; body: string }
 
-// Shared tail: the event of every order that was really inserted, and the outbox row of them all.
+// Shared tail: the event of every order that was really inserted, and the outbox rows of them all.
 const recordPlaced = `
   event AS (
     INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
     SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, sequence, order_ids, events)
-    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id
+    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id, ${outboxRow}
   )
   SELECT min(created_at) AS created_at,
     CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids

@@ -4,6 +4,7 @@ import { transitions } from './change-order.ts'
 import { isRowFault } from './place-order.ts'
 import type { Effect, Outcome } from './relay.ts'
 import { retryingConflicts } from './retry.ts'
+import { outboxRow } from './row.ts'
 
 /** What processing needs of an event: the order, and its version after the change. */
 export type OrderRef = { org_id: string; id: string; version: number; type: OrderEventType }
@@ -22,14 +23,7 @@ export function createProcessing({ database, onEvents }: Options) {
   }
 
   /** The same effect, where the events are moved. */
-  const effect: Effect = {
-    of: (orgId, ids) =>
-      confirmPlaced(
-        orgId,
-        ids.map((id) => ({ id, version: 1 })),
-      ),
-    done,
-  }
+  const effect: Effect = { of: confirmMoved, done }
 
   /**
    * Takes events of any organisations in any order, and has its effect once however often one comes. Answers an outcome
@@ -68,25 +62,37 @@ export function createProcessing({ database, onEvents }: Options) {
  * order, and so lock no orders crosswise. Answers { confirmed }.
  */
 export function confirmPlaced(orgId: string, events: Pick<OrderRef, 'id' | 'version'>[]): Statement {
+  const fresh = `INSERT INTO inbox (org_id, order_id, sequence)
+    SELECT DISTINCT $1::uuid, order_id, sequence FROM unnest($2::text[], $6::int[]) AS e (order_id, sequence)
+    ORDER BY order_id, sequence ON CONFLICT DO NOTHING RETURNING order_id`
+  const { text, values } = confirming(
+    orgId,
+    events.map(({ id }) => id),
+    fresh,
+  )
+  return { name: 'confirm_placed', text, values: [...values, events.map(({ version }) => version)] }
+}
+
+/** The same for orders whose events leave the outbox in this transaction, and so cannot come again: none is noted. */
+function confirmMoved(orgId: string, orderIds: string[]): Statement {
+  return { name: 'confirm_moved', ...confirming(orgId, orderIds, 'SELECT unnest($2::text[]) AS order_id') }
+}
+
+function confirming(orgId: string, orderIds: string[], fresh: string) {
   const { from, to, event } = transitions.confirm
   return {
-    name: 'confirm_placed',
-    text: `WITH fresh AS (
-        INSERT INTO inbox (org_id, order_id, sequence)
-        SELECT DISTINCT $1::uuid, order_id, sequence FROM unnest($2::text[], $3::int[]) AS e (order_id, sequence)
-        ORDER BY order_id, sequence ON CONFLICT DO NOTHING RETURNING order_id
-      ), changed AS (
-        UPDATE orders o SET status = $5, version = version + 1, updated_at = now()
-        FROM fresh WHERE o.org_id = $1 AND o.id = fresh.order_id AND o.status = ANY ($4)
+    text: `WITH fresh AS (${fresh}), changed AS (
+        UPDATE orders o SET status = $4, version = version + 1, updated_at = now()
+        FROM fresh WHERE o.org_id = $1 AND o.id = fresh.order_id AND o.status = ANY ($3)
         RETURNING o.org_id, o.id, o.number, o.version, o.status, o.description, o.metadata
       ), event AS (
         INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
-        SELECT org_id, number, version, $6, status, description, metadata FROM changed
+        SELECT org_id, number, version, $5, status, description, metadata FROM changed
       ), message AS (
         INSERT INTO outbox (org_id, sequence, order_ids, events)
-        SELECT org_id, version, array_agg(id), count(*) FROM changed GROUP BY org_id, version
+        SELECT org_id, version, array_agg(id), count(*) FROM changed GROUP BY org_id, version, ${outboxRow}
       )
       SELECT count(*)::int AS confirmed FROM changed`,
-    values: [orgId, events.map(({ id }) => id), events.map(({ version }) => version), from, to, event],
+    values: [orgId, orderIds, from, to, event],
   }
 }

@@ -17,6 +17,12 @@ export const orderColumns = [
   'version',
 ] as const
 
+/**
+ * What the orders of one statement are grouped by for its rows of the outbox: at most 500 in each, of numbers beside each
+ * other. Rows leave whole, and a row of thousands would keep the database from everybody else for so long.
+ */
+export const outboxRow = 'number / 500'
+
 export function toOrder(row: OrderRow): Order {
   return {
     id: row.id,

@@ -272,7 +272,7 @@ t.test('where that fails, nothing of it is done, and all of them are queued', as
   const service = await start(t)
   const { org, url, database, admin } = service
   const other = await newOrganisation(url)
-  await admin.query('ALTER TABLE inbox ADD CONSTRAINT planted CHECK (order_id <> $$bad$$)')
+  await admin.query("ALTER TABLE orders ADD CONSTRAINT planted CHECK (id <> 'bad' OR status = 'placed')")
   const { effect, processEvents } = createProcessing({ database, onEvents: () => {} })
   const { relay } = service.another({ effect, handOn: processEvents, retryPauses: [] })
   await place(service, org, 'a')

@@ -490,7 +490,7 @@ WITH claimed AS (
     SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, sequence, order_ids, events)
-    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id
+    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id, number / 500
   )
   SELECT min(created_at) AS created_at,
     CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids
@@ -587,7 +587,7 @@ WITH placed AS (
     SELECT org_id, number, 1, 'orders.order.placed.v1', status, description, metadata FROM placed
   ), message AS (
     INSERT INTO outbox (org_id, sequence, order_ids, events)
-    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id
+    SELECT org_id, 1, array_agg(id), count(*) FROM placed GROUP BY org_id, number / 500
   )
   SELECT min(created_at) AS created_at,
     CASE WHEN count(*) < cardinality($2::text[]) THEN coalesce(array_agg(id), '{}') END AS ids
