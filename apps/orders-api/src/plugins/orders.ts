@@ -9,7 +9,7 @@ declare module 'fastify' {
   }
 }
 
-const tellAfterMs = 20
+const tellEveryMs = 50
 
 type Options = {
   defaultCurrency: string
@@ -26,14 +26,17 @@ async function orders(app: FastifyInstance, options: Options) {
   const { database, meters } = app
   const { onBatch } = meters
   let telling: NodeJS.Timeout | undefined
-  /** Wakes the workers, soon after the first of many events: a NOTIFY in each commit would make commits wait in line. */
+  let toldAt = 0
+  /** Wakes the workers, at once and then for many events together: a NOTIFY in each commit would make commits wait in line. */
   const tellWorkers = () => {
-    telling ??= setTimeout(() => {
-      telling = undefined
-      const text = "SELECT pg_notify('events', '')"
-      // Workers that are not told look by themselves.
-      database.runGlobal({ name: 'tell_workers', text, values: [] }).catch(() => {})
-    }, tellAfterMs).unref()
+    telling ??= setTimeout(tell, Math.max(0, toldAt + tellEveryMs - performance.now())).unref()
+  }
+  const tell = () => {
+    telling = undefined
+    toldAt = performance.now()
+    const text = "SELECT pg_notify('events', '')"
+    // Workers that are not told look by themselves.
+    database.runGlobal({ name: 'tell_workers', text, values: [] }).catch(() => {})
   }
   const onEvents: typeof meters.onEvents = (type, count) => {
     meters.onEvents(type, count)
