@@ -2,6 +2,7 @@ import { connectionOptions, openDatabase } from '@orders/database'
 import { newOrganisation } from '@orders/database/testing'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { placeOrders } from '../src/placement-repository.ts'
 import { createProcessing } from '../src/process-events.ts'
 import { createRelay, type Outcome } from '../src/relay.ts'
 import type { QueuedEvent } from '../src/relay-repository.ts'
@@ -265,6 +266,27 @@ t.test('what placed orders cause is done in the transaction that moves their eve
   t.strictSame(log, [
     { order_id: 'd', sequence: 1, position: 1 },
     { order_id: 'd', sequence: 2, position: 2 },
+  ])
+})
+
+t.test('what a large statement wrote, and what follows from it, leaves in parts', async (t) => {
+  const service = await start(t)
+  const { org, database, admin } = service
+  const { effect } = createProcessing({ database, onEvents: () => {} })
+  const { relay } = service.another({ effect })
+  const content = { amount: '1', currency: 'EUR', project_id: null, description: null, metadata: '{}' }
+  const orders = Array.from({ length: 1200 }, (_, i) => ({ ...content, id: `order-${i}` }))
+  await database.runInTenant(org, placeOrders(org, orders))
+  const rows = 'SELECT sum(events)::int AS events, max(events) AS largest FROM outbox'
+  t.match(await rowsOf(admin, rows), [{ events: 1200, largest: 500 }])
+  let moved = 0
+  for (let count = await relay.move(); count > 0; count = await relay.move()) {
+    t.ok(count < 1000, `${count} events left together`)
+    moved += count
+  }
+  t.equal(moved, 2400)
+  t.strictSame(await rowsOf(admin, 'SELECT status, count(*)::int AS n FROM orders GROUP BY status'), [
+    { status: 'confirmed', n: 1200 },
   ])
 })
 
