@@ -1,7 +1,7 @@
 import type { Database, Statement } from '@orders/database'
 import type { OrderEvent } from '@orders/schema'
 import { OrdersError } from './errors.ts'
-import { type EventRow, toEvent } from './row.ts'
+import { type EventRow, lateralEvent, lateralOrder, toEvent } from './row.ts'
 
 /** An event of an organisation with its position there: 1, 2, 3 and so on. */
 export type LoggedEvent = { position: number; event: OrderEvent }
@@ -38,16 +38,20 @@ export function createEventLog(database: Database) {
   return { readLog, newestPosition, assertReadable }
 }
 
+/** A row of the log has the events of a row of the outbox, and positions have no gaps. Answers EventRows, each with its position. */
 export function selectLogged(orgId: string, after: number, limit: number): Statement {
   return {
     name: 'select_logged',
     text: `SELECT l.position, o.id || '.' || e.sequence AS event_id, e.type, o.id, o.org_id, o.project_id, o.amount,
         o.currency, e.status, e.description, e.metadata, o.created_at, e.occurred_at AS updated_at,
         e.sequence AS version
-      FROM (SELECT * FROM event_log WHERE org_id = $1 AND position > $2 ORDER BY position LIMIT $3) l
-      JOIN orders o ON o.org_id = l.org_id AND o.id = l.order_id
-      JOIN order_events e ON e.org_id = l.org_id AND e.order_number = o.number AND e.sequence = l.sequence
-      ORDER BY l.position`,
+      FROM (
+        SELECT r.org_id, r.position - r.events + place AS position, order_id, r.sequence
+        FROM (SELECT * FROM event_log WHERE org_id = $1 AND position > $2 ORDER BY position LIMIT $3) r,
+          unnest(coalesce(r.order_ids, ARRAY[r.only_order_id])) WITH ORDINALITY AS o (order_id, place)
+        WHERE r.position - r.events < $2 + $3
+      ) l, ${lateralOrder('l')}, ${lateralEvent('l')}
+      WHERE l.position > $2 AND l.position <= $2 + $3 ORDER BY l.position`,
     values: [orgId, after, limit],
   }
 }
@@ -55,7 +59,7 @@ export function selectLogged(orgId: string, after: number, limit: number): State
 function selectBounds(orgId: string): Statement {
   return {
     name: 'select_log_bounds',
-    text: `SELECT (SELECT position FROM event_log WHERE org_id = $1 ORDER BY position LIMIT 1) AS oldest,
+    text: `SELECT (SELECT position - events + 1 FROM event_log WHERE org_id = $1 ORDER BY position LIMIT 1) AS oldest,
         coalesce((SELECT position FROM event_positions WHERE org_id = $1), 0) AS newest`,
     values: [orgId],
   }

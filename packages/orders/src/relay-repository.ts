@@ -1,7 +1,7 @@
 import type { Statement } from '@orders/database'
 import type { OrderEventType } from '@orders/schema'
 import type { Position } from './cursor.ts'
-import type { OrderRow } from './row.ts'
+import { lateralEvent, lateralOrder, type OrderRow } from './row.ts'
 
 /** An event in the queue, and the order as it was after it. */
 export type QueuedEvent = OrderRow & {
@@ -12,7 +12,7 @@ export type QueuedEvent = OrderRow & {
   waits: boolean
 }
 
-/** How many events of an organisation were moved, and the orders that were placed if these are not queued. */
+/** How many events of a row of the outbox were moved, and the orders that were placed if these are not queued. */
 export type Moved = { org_id: string; moved: number; placed: string[] }
 
 export type Lane = { lane: number; lease: number }
@@ -27,7 +27,7 @@ const laneOf = `hashtext(org_id || order_id) & ${lanes - 1}`
  * the queue, in one statement: each is in both or in neither. One process at a time moves, so that an organisation's
  * positions follow the order of its events; others move nothing. `queued` are the events that go to the queue; if none
  * do, the ids of the orders that were placed are answered. Each webhook that wants an event gets a delivery of it; types
- * are looked up only for organisations that have webhooks. Answers a Moved for each organisation.
+ * are looked up only for organisations that have webhooks. Answers a Moved for each row, oldest first.
  */
 export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none'): Statement {
   return {
@@ -37,37 +37,35 @@ export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none'): St
           SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
             SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(${moverLock})) ORDER BY id LIMIT $1))
           WHERE through - events < $1)
-        RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids
-      ), event AS (
-        SELECT *, row_number() OVER (PARTITION BY org_id ORDER BY id, place) AS turn
-        FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
-      ), counted AS (
-        SELECT org_id, count(*) AS events FROM event GROUP BY org_id
+        RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids, events
+      ), numbered AS (
+        SELECT *, sum(events) OVER (PARTITION BY org_id ORDER BY id) AS through,
+          sum(events) OVER (PARTITION BY org_id) AS org_events FROM taken
       ), positions AS (
-        INSERT INTO event_positions AS p (org_id, position) SELECT org_id, events FROM counted
+        INSERT INTO event_positions AS p (org_id, position) SELECT org_id, sum(events) FROM taken GROUP BY org_id
         ON CONFLICT (org_id) DO UPDATE SET position = p.position + excluded.position
         RETURNING org_id, position
       ), logged AS (
-        INSERT INTO event_log (org_id, position, order_id, sequence)
-        SELECT org_id, position - events + turn, order_id, sequence
-        FROM event JOIN counted USING (org_id) JOIN positions USING (org_id)
+        INSERT INTO event_log (org_id, position, sequence, order_ids, events)
+        SELECT org_id, position - org_events + through, sequence, order_ids, events
+        FROM numbered JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT ${laneOf}, org_id, order_id, sequence FROM event
+        SELECT ${laneOf}, org_id, order_id, sequence
+        FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
         WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
       ), wanted AS MATERIALIZED (
-        SELECT e.org_id, e.order_id, e.sequence, w.id AS webhook_id, w.event_types
-        FROM webhooks w JOIN event e ON e.org_id = w.org_id WHERE w.enabled
+        SELECT t.org_id, o.order_id, t.sequence, w.id AS webhook_id, w.event_types
+        FROM webhooks w JOIN taken t ON t.org_id = w.org_id, unnest(t.order_ids) AS o (order_id) WHERE w.enabled
       ), fanned_out AS (
         INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
-        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type FROM wanted w
-        JOIN orders o ON o.org_id = w.org_id AND o.id = w.order_id
-        JOIN order_events e ON e.org_id = w.org_id AND e.order_number = o.number AND e.sequence = w.sequence
+        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
+        FROM wanted w, ${lateralOrder('w')}, ${lateralEvent('w')}
         WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
-      SELECT org_id, count(*)::int AS moved, pg_notify('events', org_id::text),
-        coalesce(array_agg(order_id ORDER BY id, place) FILTER (WHERE $2 = 'none' AND sequence = 1), '{}') AS placed
-      FROM event GROUP BY org_id`,
+      SELECT org_id, events AS moved, pg_notify('events', org_id::text),
+        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed
+      FROM taken ORDER BY id`,
     values: [limit, queued],
   }
 }
@@ -98,9 +96,7 @@ export function selectQueued(held: Lane[], limit: number): Statement {
       FROM (
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
           LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
-      ) q
-      JOIN orders o ON o.org_id = q.org_id AND o.id = q.order_id
-      JOIN order_events e ON e.org_id = q.org_id AND e.order_number = o.number AND e.sequence = q.sequence
+      ) q, ${lateralOrder('q')}, ${lateralEvent('q')}
       ORDER BY q.id`,
     values: [held.map(({ lane }) => lane), limit],
   }

@@ -66,9 +66,7 @@ export function createRelay(options: Options) {
 
   async function moveWith({ of, done }: Effect): Promise<number> {
     const { rows, following } = await database.runGlobalThen<Moved, object>(moveEvents(moveAtOnce, 'none'), (moved) =>
-      moved.flatMap(({ org_id, placed }) =>
-        placed.length > 0 ? [{ orgId: org_id, statement: of(org_id, placed) }] : [],
-      ),
+      [...placedByOrg(moved)].map(([orgId, ids]) => ({ orgId, statement: of(orgId, ids) })),
     )
     for (const answer of following) done(answer)
     onOutcome?.(
@@ -128,6 +126,16 @@ function inTurn(events: QueuedEvent[]): QueuedEvent[] {
     if (event.waits) waiting.add(orderOf(event))
     return !waiting.has(orderOf(event))
   })
+}
+
+function placedByOrg(moved: Moved[]): Map<string, string[]> {
+  const byOrg = new Map<string, string[]>()
+  for (const { org_id, placed } of moved) {
+    const ids = byOrg.get(org_id)
+    if (ids) ids.push(...placed)
+    else if (placed.length > 0) byOrg.set(org_id, [...placed])
+  }
+  return byOrg
 }
 
 const total = (moved: Moved[]) => moved.reduce((sum, { moved }) => sum + moved, 0)

@@ -23,6 +23,17 @@ export const orderColumns = [
  */
 export const outboxRow = 'number / 500'
 
+// Look-ups by key: whatever a planner thinks of young tables, LIMIT 1 keeps it from reading all of one and joining it.
+
+/** The order `o` of what an alias names by org_id and order_id. */
+export const lateralOrder = (of: string) =>
+  `LATERAL (SELECT * FROM orders WHERE org_id = ${of}.org_id AND id = ${of}.order_id LIMIT 1) o`
+
+/** The event `e` of that order `o`, of what the alias names by sequence. */
+export const lateralEvent = (of: string) =>
+  `LATERAL (SELECT * FROM order_events
+    WHERE org_id = o.org_id AND order_number = o.number AND sequence = ${of}.sequence LIMIT 1) e`
+
 export function toOrder(row: OrderRow): Order {
   return {
     id: row.id,

@@ -50,11 +50,11 @@ t.test('an event goes from the outbox to the log and the queue, and from there o
   t.equal(await relay.move(), 3)
   t.equal(await relay.move(), 0)
   t.match(await relay.lag(), { outbox: 0, queue: 3, dead_letters: 0 })
-  const log = 'SELECT org_id, position, order_id, sequence FROM event_log ORDER BY org_id = $1 DESC, position'
+  const log = 'SELECT org_id, position, order_ids, sequence FROM event_log ORDER BY org_id = $1 DESC, position'
   t.strictSame(await rowsOf(admin, log, [org]), [
-    { org_id: org, position: '1', order_id: 'a', sequence: 1 },
-    { org_id: org, position: '2', order_id: 'a', sequence: 2 },
-    { org_id: other, position: '1', order_id: 'a', sequence: 1 },
+    { org_id: org, position: '1', order_ids: ['a'], sequence: 1 },
+    { org_id: org, position: '2', order_ids: ['a'], sequence: 2 },
+    { org_id: other, position: '1', order_ids: ['a'], sequence: 1 },
   ])
   t.equal(await relay.relay(), 3)
   t.equal(await relay.relay(), 0)
@@ -81,6 +81,21 @@ t.test('what one statement wrote is moved together, and so is what older code le
   await drain(relay)
   t.strictSame(handed.map(({ id, version }) => `${id}.${version}`).sort(), ['a.1', 'a.2', 'b.1', 'c.1'])
   t.equal(handed.at(-1)?.version, 2)
+
+  t.comment('the log has a row for each of the outbox, and is read event by event, as what older code logged is')
+  const logged = async (after: number, limit: number) =>
+    (await orders.readLog(org, after, limit)).map(({ position, event }) => `${position} ${event.id}`)
+  const [first, second, third] = (await logged(0, 3)) as [string, string, string]
+  t.strictSame([first, second, third].map((line) => line.slice(2)).sort(), ['a.1', 'b.1', 'c.1'])
+  t.strictSame(await logged(0, 200), [first, second, third, '4 a.2'])
+  t.strictSame(await logged(1, 2), [second, third])
+  await admin.query('UPDATE event_log SET only_order_id = order_ids[1], order_ids = NULL WHERE events = 1')
+  t.strictSame(await logged(2, 2), [third, '4 a.2'])
+  t.strictSame(await logged(4, 1), [])
+  await orders.assertReadable(org, 0)
+  await admin.query('DELETE FROM event_log WHERE position = 3')
+  await t.rejects(orders.assertReadable(org, 2), { code: 'STREAM_POSITION_GONE' })
+  await orders.assertReadable(org, 3)
 
   t.comment('large rows are moved as long as there is room for what they begin with')
   await admin.query(
@@ -262,10 +277,10 @@ t.test('what placed orders cause is done in the transaction that moves their eve
   t.match(await relay.lag(), { outbox: 3, queue: 0 })
   t.equal(await relay.move(), 3)
   t.strictSame([await relay.move(), await relay.relay(), own.length], [0, 0, 0], 'there is nothing to hand on')
-  const log = await rowsOf(admin, 'SELECT order_id, sequence, position::int FROM event_log WHERE org_id = $1', [other])
+  const log = await rowsOf(admin, 'SELECT order_ids, sequence, position::int FROM event_log WHERE org_id = $1', [other])
   t.strictSame(log, [
-    { order_id: 'd', sequence: 1, position: 1 },
-    { order_id: 'd', sequence: 2, position: 2 },
+    { order_ids: ['d'], sequence: 1, position: 1 },
+    { order_ids: ['d'], sequence: 2, position: 2 },
   ])
 })
 

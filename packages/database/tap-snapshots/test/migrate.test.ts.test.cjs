@@ -586,3 +586,19 @@ exports[`test/migrate.test.ts > TAP > a released migration never changes > 0009-
 ALTER TABLE orders SET (fillfactor = 50);
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0010-log-of-statements 1`] = `
+-- squawk-ignore renaming-column
+ALTER TABLE event_log RENAME order_id TO only_order_id;
+
+-- squawk-ignore ban-drop-not-null
+ALTER TABLE event_log ALTER COLUMN only_order_id DROP NOT NULL;
+
+ALTER TABLE event_log
+  ADD COLUMN order_ids text[] COLLATE "C",
+  ADD COLUMN events integer NOT NULL DEFAULT 1;
+
+ALTER TABLE event_log ADD CONSTRAINT event_log_events_check
+CHECK ((only_order_id IS NULL) <> (order_ids IS NULL) AND events = coalesce(cardinality(order_ids), 1)) NOT VALID;
+
+`

@@ -433,37 +433,36 @@ WITH taken AS (
           SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
             SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7106115001)) ORDER BY id LIMIT $1))
           WHERE through - events < $1)
-        RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids
-      ), event AS (
-        SELECT *, row_number() OVER (PARTITION BY org_id ORDER BY id, place) AS turn
-        FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
-      ), counted AS (
-        SELECT org_id, count(*) AS events FROM event GROUP BY org_id
+        RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids, events
+      ), numbered AS (
+        SELECT *, sum(events) OVER (PARTITION BY org_id ORDER BY id) AS through,
+          sum(events) OVER (PARTITION BY org_id) AS org_events FROM taken
       ), positions AS (
-        INSERT INTO event_positions AS p (org_id, position) SELECT org_id, events FROM counted
+        INSERT INTO event_positions AS p (org_id, position) SELECT org_id, sum(events) FROM taken GROUP BY org_id
         ON CONFLICT (org_id) DO UPDATE SET position = p.position + excluded.position
         RETURNING org_id, position
       ), logged AS (
-        INSERT INTO event_log (org_id, position, order_id, sequence)
-        SELECT org_id, position - events + turn, order_id, sequence
-        FROM event JOIN counted USING (org_id) JOIN positions USING (org_id)
+        INSERT INTO event_log (org_id, position, sequence, order_ids, events)
+        SELECT org_id, position - org_events + through, sequence, order_ids, events
+        FROM numbered JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
-        SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence FROM event
+        SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence
+        FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
         WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
       ), wanted AS MATERIALIZED (
-        SELECT e.org_id, e.order_id, e.sequence, w.id AS webhook_id, w.event_types
-        FROM webhooks w JOIN event e ON e.org_id = w.org_id WHERE w.enabled
+        SELECT t.org_id, o.order_id, t.sequence, w.id AS webhook_id, w.event_types
+        FROM webhooks w JOIN taken t ON t.org_id = w.org_id, unnest(t.order_ids) AS o (order_id) WHERE w.enabled
       ), fanned_out AS (
         INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
-        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type FROM wanted w
-        JOIN orders o ON o.org_id = w.org_id AND o.id = w.order_id
-        JOIN order_events e ON e.org_id = w.org_id AND e.order_number = o.number AND e.sequence = w.sequence
+        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
+        FROM wanted w, LATERAL (SELECT * FROM orders WHERE org_id = w.org_id AND id = w.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
+    WHERE org_id = o.org_id AND order_number = o.number AND sequence = w.sequence LIMIT 1) e
         WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
-      SELECT org_id, count(*)::int AS moved, pg_notify('events', org_id::text),
-        coalesce(array_agg(order_id ORDER BY id, place) FILTER (WHERE $2 = 'none' AND sequence = 1), '{}') AS placed
-      FROM event GROUP BY org_id
+      SELECT org_id, events AS moved, pg_notify('events', org_id::text),
+        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed
+      FROM taken ORDER BY id
 
 [
  2000,
@@ -971,9 +970,8 @@ SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), fa
       FROM (
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
           LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
-      ) q
-      JOIN orders o ON o.org_id = q.org_id AND o.id = q.order_id
-      JOIN order_events e ON e.org_id = q.org_id AND e.order_number = o.number AND e.sequence = q.sequence
+      ) q, LATERAL (SELECT * FROM orders WHERE org_id = q.org_id AND id = q.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
+    WHERE org_id = o.org_id AND order_number = o.number AND sequence = q.sequence LIMIT 1) e
       ORDER BY q.id
 
 [
