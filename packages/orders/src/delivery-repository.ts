@@ -1,5 +1,5 @@
 import type { Statement } from '@orders/database'
-import type { OrderRow } from './row.ts'
+import { lateralEvent, lateralOrder, type OrderRow } from './row.ts'
 
 /** A delivery that was claimed, with all that its message is made of; the order is null for a test. */
 export type ClaimedDelivery = {
@@ -32,7 +32,8 @@ export type ClaimLimits = {
 /**
  * Leases deliveries that are due; run it under a lock, as it counts what is in flight. It asks each webhook that has
  * something pending for the oldest few, so how much waits behind them costs nothing; then every webhook gets its first
- * turn before any gets its second. Those that fail come last, and one at a time.
+ * turn before any gets its second. Those that fail come last, and one at a time. A row that changes between being found
+ * and being locked has a place of its own then, and is left for the next claim.
  */
 export function claimDeliveries({ room, failingRoom, leaseSeconds, perWebhook, perOrg }: ClaimLimits): Statement {
   return {
@@ -70,10 +71,11 @@ export function claimDeliveries({ room, failingRoom, leaseSeconds, perWebhook, p
         SELECT org_id, id FROM ranked WHERE org_turn <= $5 AND (NOT failing OR rank <= $2)
         ORDER BY failing, turn, due_at LIMIT $1
       ), held AS (
-        SELECT d.org_id, d.id FROM webhook_deliveries d JOIN chosen USING (org_id, id) FOR UPDATE OF d SKIP LOCKED
+        SELECT at FROM chosen c, LATERAL (
+          SELECT ctid AS at FROM webhook_deliveries WHERE org_id = c.org_id AND id = c.id FOR UPDATE SKIP LOCKED) d
       ), claimed AS (
-        UPDATE webhook_deliveries d SET leased_until = clock_timestamp() + make_interval(secs => $3)
-        FROM held WHERE d.org_id = held.org_id AND d.id = held.id RETURNING d.*
+        UPDATE webhook_deliveries SET leased_until = clock_timestamp() + make_interval(secs => $3)
+        WHERE ctid = ANY (ARRAY(SELECT at FROM held)) RETURNING *
       )
       SELECT c.org_id, c.id AS delivery_id, c.webhook_id, c.leased_until, c.attempts, c.type AS event_type, c.sequence,
         coalesce(e.occurred_at, c.created_at) AS time, w.first_failure_at IS NOT NULL AS failing, w.url, w.signature,
@@ -82,9 +84,9 @@ export function claimDeliveries({ room, failingRoom, leaseSeconds, perWebhook, p
         o.currency AS order_currency, e.status AS order_status, e.description AS order_description,
         e.metadata AS order_metadata, o.created_at AS order_created_at, e.occurred_at AS order_updated_at,
         e.sequence AS order_version
-      FROM claimed c JOIN webhooks w ON w.org_id = c.org_id AND w.id = c.webhook_id
-      LEFT JOIN orders o ON o.org_id = c.org_id AND o.id = c.order_id
-      LEFT JOIN order_events e ON e.org_id = c.org_id AND e.order_number = o.number AND e.sequence = c.sequence`,
+      FROM claimed c
+      CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE org_id = c.org_id AND id = c.webhook_id LIMIT 1) w
+      LEFT JOIN ${lateralOrder('c')} ON true LEFT JOIN ${lateralEvent('c')} ON true`,
     values: [room, failingRoom, leaseSeconds, perWebhook, perOrg],
   }
 }

@@ -68,23 +68,25 @@ export function confirmPlaced(orgId: string, events: Pick<OrderRef, 'id' | 'vers
   const { text, values } = confirming(
     orgId,
     events.map(({ id }) => id),
-    fresh,
+    `WITH fresh AS (${fresh}),`,
+    "(SELECT coalesce(array_agg(order_id), '{}') FROM fresh)::text[]",
   )
   return { name: 'confirm_placed', text, values: [...values, events.map(({ version }) => version)] }
 }
 
 /** The same for orders whose events leave the outbox in this transaction, and so cannot come again: none is noted. */
 function confirmMoved(orgId: string, orderIds: string[]): Statement {
-  return { name: 'confirm_moved', ...confirming(orgId, orderIds, 'SELECT unnest($2::text[]) AS order_id') }
+  return { name: 'confirm_moved', ...confirming(orgId, orderIds, 'WITH', '$2::text[]') }
 }
 
-function confirming(orgId: string, orderIds: string[], fresh: string) {
+/** `ids`, an expression, is an array: that finds orders by their key, where a join may come to read them all. */
+function confirming(orgId: string, orderIds: string[], beginning: string, ids: string) {
   const { from, to, event } = transitions.confirm
   return {
-    text: `WITH fresh AS (${fresh}), changed AS (
-        UPDATE orders o SET status = $4, version = version + 1, updated_at = now()
-        FROM fresh WHERE o.org_id = $1 AND o.id = fresh.order_id AND o.status = ANY ($3)
-        RETURNING o.org_id, o.id, o.number, o.version, o.status, o.description, o.metadata
+    text: `${beginning} changed AS (
+        UPDATE orders SET status = $4, version = version + 1, updated_at = now()
+        WHERE org_id = $1 AND id = ANY (${ids}) AND status = ANY ($3)
+        RETURNING org_id, id, number, version, status, description, metadata
       ), event AS (
         INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
         SELECT org_id, number, version, $5, status, description, metadata FROM changed

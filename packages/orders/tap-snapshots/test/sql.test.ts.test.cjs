@@ -50,10 +50,11 @@ WITH RECURSIVE waiting AS (
         SELECT org_id, id FROM ranked WHERE org_turn <= $5 AND (NOT failing OR rank <= $2)
         ORDER BY failing, turn, due_at LIMIT $1
       ), held AS (
-        SELECT d.org_id, d.id FROM webhook_deliveries d JOIN chosen USING (org_id, id) FOR UPDATE OF d SKIP LOCKED
+        SELECT at FROM chosen c, LATERAL (
+          SELECT ctid AS at FROM webhook_deliveries WHERE org_id = c.org_id AND id = c.id FOR UPDATE SKIP LOCKED) d
       ), claimed AS (
-        UPDATE webhook_deliveries d SET leased_until = clock_timestamp() + make_interval(secs => $3)
-        FROM held WHERE d.org_id = held.org_id AND d.id = held.id RETURNING d.*
+        UPDATE webhook_deliveries SET leased_until = clock_timestamp() + make_interval(secs => $3)
+        WHERE ctid = ANY (ARRAY(SELECT at FROM held)) RETURNING *
       )
       SELECT c.org_id, c.id AS delivery_id, c.webhook_id, c.leased_until, c.attempts, c.type AS event_type, c.sequence,
         coalesce(e.occurred_at, c.created_at) AS time, w.first_failure_at IS NOT NULL AS failing, w.url, w.signature,
@@ -62,9 +63,10 @@ WITH RECURSIVE waiting AS (
         o.currency AS order_currency, e.status AS order_status, e.description AS order_description,
         e.metadata AS order_metadata, o.created_at AS order_created_at, e.occurred_at AS order_updated_at,
         e.sequence AS order_version
-      FROM claimed c JOIN webhooks w ON w.org_id = c.org_id AND w.id = c.webhook_id
-      LEFT JOIN orders o ON o.org_id = c.org_id AND o.id = c.order_id
-      LEFT JOIN order_events e ON e.org_id = c.org_id AND e.order_number = o.number AND e.sequence = c.sequence
+      FROM claimed c
+      CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE org_id = c.org_id AND id = c.webhook_id LIMIT 1) w
+      LEFT JOIN LATERAL (SELECT * FROM orders WHERE org_id = c.org_id AND id = c.order_id LIMIT 1) o ON true LEFT JOIN LATERAL (SELECT * FROM order_events
+    WHERE org_id = o.org_id AND order_number = o.number AND sequence = c.sequence LIMIT 1) e ON true
 
 [
  200,

@@ -1,0 +1,66 @@
+import { connectionOptions } from '@orders/database'
+import { createScratchDatabase } from '@orders/database/testing'
+import pg from 'pg'
+import t from 'tap'
+import { claimDeliveries, finishDelivery } from '../src/delivery-repository.ts'
+import { selectLogged } from '../src/event-log.ts'
+import { confirmPlaced, createProcessing } from '../src/process-events.ts'
+import { finishBatch, leaseLanes, moveEvents, selectQueued } from '../src/relay-repository.ts'
+
+const org = '00000000-0000-7000-8000-000000000000'
+const { effect } = createProcessing({ database: undefined as never, onEvents: () => {} })
+const limits = { room: 1, failingRoom: 1, leaseSeconds: 1, perWebhook: 1, perOrg: 1 }
+
+const statements = {
+  move: moveEvents(500, 'none'),
+  confirmMoved: effect.of(org, []),
+  confirmPlaced: confirmPlaced(org, []),
+  lease: leaseLanes(8, 30),
+  queued: selectQueued([], 10),
+  finishBatch: finishBatch([], []),
+  claim: claimDeliveries(limits),
+  finishDelivery: finishDelivery({} as never, {} as never, 5),
+  log: selectLogged(org, 0, 200),
+}
+
+type Node = {
+  'Node Type': string
+  'Relation Name'?: string
+  'Index Name'?: string
+  'Index Cond'?: string
+  Plans?: Node[]
+}
+
+/** What a plan reads from end to end, unless a LIMIT above ends it: cheap while the table is empty, and kept when it is not. */
+function readWhole(node: Node, limited = false): string[] {
+  const { 'Node Type': type, 'Relation Name': table, 'Index Name': index, 'Index Cond': condition, Plans = [] } = node
+  const whole = type === 'Seq Scan' || (type.startsWith('Index') && index?.endsWith('_pkey') && !condition)
+  return [
+    ...(whole && !limited ? [`${type} of ${table}`] : []),
+    ...Plans.flatMap((child) => readWhole(child, limited || type === 'Limit')),
+  ]
+}
+
+t.test('plans that are made while the tables are empty find rows by their keys', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const plansOf = async (options: pg.ClientConfig) => {
+    const client = new pg.Client(options)
+    await client.connect()
+    t.teardown(() => client.end())
+    return async (text: string) => {
+      const { rows } = await client.query(`EXPLAIN (GENERIC_PLAN, FORMAT JSON) ${text}`)
+      return readWhole(rows[0]['QUERY PLAN'][0].Plan)
+    }
+  }
+  const planned = await plansOf(connectionOptions(url, { role: 'orders_worker' }))
+  const plannedInOrg = await plansOf(connectionOptions(url))
+  const inOrg = ['confirmMoved', 'confirmPlaced', 'log']
+  for (const [name, { text }] of Object.entries(statements)) {
+    t.strictSame(await (inOrg.includes(name) ? plannedInOrg : planned)(text), [], name)
+  }
+
+  const asAnybody = await plansOf({ connectionString: url })
+  t.not((await asAnybody(statements.finishDelivery.text)).length, 0, 'control: settings of our own are needed')
+  const joined = `SELECT FROM unnest($1::text[]) AS q (id) JOIN orders o ON o.org_id = $2 AND o.id = q.id`
+  t.not((await asAnybody(joined)).length, 0, 'control: a join')
+})
