@@ -183,12 +183,16 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   }
 }
 
-/** The same with a pool of its own, for processes that give it to nobody else. */
+// How long a prepared statement keeps its plan. The planner knows how large a table is when it plans: one that has grown
+// since may be read by the wrong index, and each look-up then reads a part of it.
+const planSeconds = 10
+
+/** The same with a pool of its own, for processes that give it to nobody else and repeat few statements for ever. */
 export function connectDatabase(
   url: string,
   { onError, ...options }: { max: number; role: Role; onError: (error: Error) => void },
 ): { database: Database; close: () => Promise<void> } {
-  const pool = new pg.Pool(connectionOptions(url, options))
+  const pool = new pg.Pool({ ...connectionOptions(url, options), maxLifetimeSeconds: planSeconds })
   return { database: openDatabase(pool, onError), close: () => pool.end() }
 }
 
