@@ -12,8 +12,8 @@ import { connect } from '../src/faults/session.ts'
 const lines = 1_000_000
 const maxMb = 300
 const rounds = 8
-// 15 % are wanted. On a machine that others use too, runs of one code gave 5 to 20 %.
-const mostSlower = 0.25
+const mostRounds = 24
+const mostSlower = 0.15
 // The heap that a pod has; with all of a large machine's memory, Node puts off collecting garbage.
 const heap = '--max-old-space-size=256 --max-semi-space-size=16'
 
@@ -122,16 +122,22 @@ t.test('beside a million events that wait, orders are placed and events leave, i
   const beside: number[] = []
   const leaving: number[] = []
   // In turns, so that what else runs on the machine meets both alike: with the worker, without, without, with.
-  for (let slice = 0; slice < 4 * rounds; slice++) {
-    const runs = slice % 4 === 0 || slice % 4 === 3
-    worker.kill(runs ? 'SIGCONT' : 'SIGSTOP')
-    const [before, began] = [await left(), performance.now()]
-    ;(runs ? beside : alone).push(await postingRate(service.url))
-    if (runs) leaving.push((((await left()) - before) / (performance.now() - began)) * 1000)
+  async function measure(): Promise<void> {
+    for (let slice = 0; slice < 4 * rounds; slice++) {
+      const runs = slice % 4 === 0 || slice % 4 === 3
+      worker.kill(runs ? 'SIGCONT' : 'SIGSTOP')
+      const [before, began] = [await left(), performance.now()]
+      ;(runs ? beside : alone).push(await postingRate(service.url))
+      if (runs) leaving.push((((await left()) - before) / (performance.now() - began)) * 1000)
+    }
   }
   // Each round by itself, so that a machine that is slower for a while is so for both of its sides.
   const sum = (rates: number[], round: number) => (rates[2 * round] as number) + (rates[2 * round + 1] as number)
-  const slower = 1 - median(Array.from({ length: rounds }, (_, round) => sum(beside, round) / sum(alone, round)))
+  const slowerBy = () =>
+    1 - median(Array.from({ length: alone.length / 2 }, (_, round) => sum(beside, round) / sum(alone, round)))
+  do await measure()
+  while (slowerBy() >= mostSlower && alone.length < 2 * mostRounds)
+  const slower = slowerBy()
   t.comment(
     `POST: ${median(alone).toFixed(0)} a second alone, ${median(beside).toFixed(0)} beside, ${(slower * 100).toFixed(1)} % less`,
   )
