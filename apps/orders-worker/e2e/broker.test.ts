@@ -65,6 +65,23 @@ t.test('what is placed goes through the broker, and is confirmed', async (t) => 
   for (const worker of workers) t.equal(await worker.end('SIGTERM'), 0)
 })
 
+t.test('what followed from an event leaves at once, and not when the worker next looks', async (t) => {
+  const service = await startService(t)
+  const worker = await startWorker(t, { DATABASE_URL: service.url, EVENTS_BROKER: rabbitmq.url })
+  for (const n of range(0, 8)) {
+    await service.place([n])
+    await until(async () => (await service.count('FROM event_log WHERE sequence = 2')) === n + 1)
+  }
+  const { rows } = await service.admin.query(
+    `SELECT extract(epoch FROM max(l.logged_at - e.occurred_at))::float8 AS slowest
+    FROM event_log l JOIN order_events e ON e.sequence = l.sequence
+    JOIN orders o ON o.number = e.order_number AND o.id = ANY (l.order_ids) WHERE l.sequence = 2`,
+  )
+  t.ok(rows[0].slowest < 0.5, `${rows[0].slowest} s from the confirmation until it left`)
+  await until(async () => (await metric(worker, 'orders_broker_consumed_total{outcome="processed"}')) === 16)
+  t.equal(await worker.end('SIGTERM'), 0)
+})
+
 t.test('what is no event of ours becomes a dead letter, and holds nothing up', async (t) => {
   const service = await startService(t)
   const worker = await startWorker(t, { DATABASE_URL: service.url, EVENTS_BROKER: rabbitmq.url })

@@ -45,7 +45,13 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
     cosmosDatabase: config.HISTORY_COSMOS_DATABASE,
     onAway: (error) => server.log.warn({ err: error }, 'Cosmos DB does not take events: they will be tried again'),
   })
-  const { processEvents, effect } = createProcessing({ database: oneOrg, onEvents: meters.onEvents })
+  const { processEvents, effect } = createProcessing({
+    database: oneOrg,
+    onEvents: (type, count) => {
+      meters.onEvents(type, count)
+      wake('move') // what was done is in the outbox
+    },
+  })
   const broker =
     address &&
     (await useBroker(server, {
