@@ -12,7 +12,7 @@ import { connect } from '../src/faults/session.ts'
 const lines = 1_000_000
 const maxMb = 300
 const rounds = 8
-const mostRounds = 24
+const mostRounds = 16
 const mostSlower = 0.15
 // The heap that a pod has; with all of a large machine's memory, Node puts off collecting garbage.
 const heap = '--max-old-space-size=256 --max-semi-space-size=16'
