@@ -1,6 +1,7 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeCheckout, removeCheckout } from './serve/checkout.ts'
@@ -10,9 +11,6 @@ import { freePort, Service, until } from './serve/service.ts'
 const checkout = makeCheckout()
 const services: Service[] = []
 const startTimes: number[] = []
-const plainStarts = 5
-/** Of Node alone, in milliseconds, where nothing else runs. */
-const plainStartMs = 50
 t.teardown(async () => {
   for (const service of services) await service.destroy()
   removeCheckout(checkout)
@@ -29,15 +27,8 @@ async function startReady(): Promise<Service> {
   const began = performance.now()
   const service = await start()
   await service.ready()
-  startTimes.push((performance.now() - began) / slowness())
+  startTimes.push(performance.now() - began)
   return service
-}
-
-/** How many times as long as on an idle machine anything takes to start just now: others may use this one. */
-function slowness(): number {
-  const began = performance.now()
-  for (let i = 0; i < plainStarts; i++) execFileSync(process.execPath, ['--eval', ''])
-  return Math.max(1, (performance.now() - began) / plainStarts / plainStartMs)
 }
 
 /** Waits until none of the processes runs, nor any other that belongs to the checkout. */
@@ -134,8 +125,10 @@ for (const [name, find] of killed) {
 }
 
 t.test('a later start answers within 3 s', async (t) => {
+  // A busy machine slows every start by about its load; a quiet one must keep the promise as it stands.
+  const crowd = Math.max(1, (loadavg()[0] ?? 0) / availableParallelism())
   const quickest = Math.round(Math.min(...startTimes.slice(1)))
-  t.ok(quickest < 3000, `the quickest start took ${quickest} ms, and all ${startTimes.map(Math.round).join(' ')}`)
+  t.ok(quickest < 3000 * crowd, `the quickest start took ${quickest} ms at ${crowd.toFixed(1)} times the load`)
 })
 
 t.test('a first start that fails ends with the sentence of the server', async (t) => {
