@@ -1,0 +1,85 @@
+/** Builds the programs that cluster.json pins from the Go module proxy, once per version, into the cache. */
+import { cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { cacheFolder, execute, exists, fillOnce } from '../tools/cache.ts'
+import { type ModulePin, modulePins, ownSource, pinOf, programFolder, versionOf } from './pins.ts'
+import { type GoMod, wrapperModule } from './wrapper.ts'
+
+// The vendor folder, the workspace and the flags of the machine must not change a build.
+const goEnvironment = { CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOTOOLCHAIN: 'local', GOWORK: 'off' }
+
+const go = (failed: string, folder: string, args: string[]) =>
+  execute(`${failed} Go 1.26.8 or newer and its module proxy are needed.`, 'go', ['-C', folder, ...args], goEnvironment)
+
+/** The path of a built program. Throws an Error that says how to build it. */
+export async function program(name: string): Promise<string> {
+  const path = join(cacheFolder, programFolder(name), name)
+  if (!(await exists(path))) throw new Error(`${name} ${versionOf(name)} is missing: run npx nx run gitops:programs.`)
+  return path
+}
+
+/** The extracted sources of the module that a program is built from. */
+export async function moduleFolder(pin: ModulePin): Promise<string> {
+  const at = await moduleOf(pin)
+  if (at === undefined) throw new Error(`${Object.keys(pin.packages)} are the project's own programs.`)
+  return at
+}
+
+/** Builds every program that the cache lacks. Throws an Error that names the program and states why it failed. */
+export async function installPrograms(
+  say: (line: string) => void,
+  names = modulePins.flatMap(({ packages }) => Object.keys(packages)),
+): Promise<void> {
+  for (const name of names) {
+    if (await exists(join(cacheFolder, programFolder(name)))) continue
+    const started = performance.now()
+    await build(name)
+    say(`${name} ${versionOf(name)}: built in ${Math.round((performance.now() - started) / 1000)} s`)
+  }
+}
+
+async function build(name: string): Promise<void> {
+  const pin = pinOf(name)
+  const folder = await wrapper(pin)
+  const own = ownSource(pin, name)
+  if (own !== undefined) await cp(own, join(folder, basename(own)), { recursive: true })
+  await fillOnce(programFolder(name), async (to) => {
+    const flags = ['-mod=mod', '-trimpath', '-ldflags', `-s -w ${pin.ldflags ?? ''}`]
+    const failed = `${name} ${versionOf(name)} was not built.`
+    await go(failed, folder, ['build', ...flags, '-o', join(to, name), pin.packages[name] ?? ''])
+  })
+}
+
+/** The folder of the module that builds the packages of a pin; they share it, so that Go compiles packages once. */
+async function wrapper(pin: ModulePin): Promise<string> {
+  const name = (pin.module ?? 'own').replaceAll('/', '-')
+  const recipe = programFolder(Object.keys(pin.packages)[0] ?? '').slice(-8)
+  return fillOnce(`wrappers/${name}-${pin.version}-${recipe}`, async (folder) => {
+    const sources = await moduleOf(pin)
+    await mkdir(folder, { recursive: true })
+    const goMod: GoMod = sources === undefined ? {} : JSON.parse(await readGoMod(sources))
+    await writeFile(join(folder, 'go.mod'), wrapperModule(pin, goMod))
+    if (sources !== undefined) await cp(join(sources, 'go.sum'), join(folder, 'go.sum'))
+  })
+}
+
+const readGoMod = (sources: string) => go('A go.mod cannot be read.', sources, ['mod', 'edit', '-json'])
+
+async function moduleOf({ module, version }: ModulePin): Promise<string | undefined> {
+  if (module === undefined) return undefined
+  await mkdir(cacheFolder, { recursive: true })
+  const failed = `${module} ${version} was not downloaded.`
+  const answer = await go(failed, cacheFolder, ['mod', 'download', '-json', `${module}@v${version}`])
+  return JSON.parse(answer).Dir
+}
+
+if (import.meta.main) {
+  try {
+    const names = process.argv.slice(2)
+    await installPrograms(console.log, names.length > 0 ? names : undefined)
+    console.log(`${(await readdir(join(cacheFolder, 'programs'))).length} programs are in ${cacheFolder}/programs`)
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = 1
+  }
+}
