@@ -1,6 +1,6 @@
 /** What is read of an Application of Argo CD. */
 export type Application = {
-  metadata: { name: string }
+  metadata: { name: string; annotations?: Record<string, string>; creationTimestamp?: string }
   status?: {
     sync?: { status?: string; revision?: string; revisions?: string[] }
     health?: { status?: string; message?: string }

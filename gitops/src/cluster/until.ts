@@ -8,7 +8,7 @@ export async function until(
   what: string,
   minutes: number,
   why: () => Promise<string[]>,
-  pauseMs = 5000,
+  pauseMs = 1000,
 ): Promise<void> {
   const deadline = Date.now() + minutes * 60_000
   let told = ''

@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Chart } from '../applications.ts'
+import { build } from '../kustomize.ts'
+import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
+import { pinOf } from './pins.ts'
+import { moduleFolder } from './programs.ts'
+
+/**
+ * Where the contents of a chart come from, because no chart repository is reachable: `chart` is the project's own chart, as
+ * its Go module contains it; `manifests` are the manifests of the module with the values that this repository gives;
+ * `stub` is written here.
+ */
+export type ChartSource = { kind: 'chart' | 'manifests' | 'stub'; note: string } & (
+  | { folder: () => Promise<string> }
+  | { templates: (chart: Chart) => Promise<Record<string, string>> }
+)
+
+const ofProgram = async (program: string, ...path: string[]) => join(await moduleFolder(pinOf(program)), ...path)
+
+const ownChart = (program: string, ...path: string[]): ChartSource => ({
+  kind: 'chart',
+  note: `the project's own chart, from its Go module`,
+  folder: () => ofProgram(program, ...path),
+})
+
+const manifests = (read: () => Promise<Manifest[]>, changes: (chart: Chart) => Changes): ChartSource => ({
+  kind: 'manifests',
+  note: 'the manifests of its Go module, with the values of this repository',
+  templates: async (chart) => toTemplates(await read(), changes(chart)),
+})
+
+const stub = (note: string): ChartSource => ({
+  kind: 'stub',
+  note,
+  templates: async ({ name }) =>
+    toTemplates([{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { stub: note } }], {}),
+})
+
+const fromFile =
+  (program: string, ...path: string[]) =>
+  async () =>
+    readManifests(await readFile(await ofProgram(program, ...path), 'utf8'))
+
+const fromKustomization =
+  (program: string, ...path: string[]) =>
+  async () =>
+    readManifests(await build(await ofProgram(program, ...path)))
+
+/** Keys of a ConfigMap from a map of values, over those that the manifest has. */
+const merged = (path: string) => (manifest: Manifest) => ({
+  ...manifest,
+  data: { $helm: `mustMergeOverwrite (fromJson ${JSON.stringify(JSON.stringify(manifest.data ?? {}))}) ${path}` },
+})
+
+const withoutDex = ({ metadata }: Manifest) => !metadata.name.startsWith('argocd-dex-server')
+
+const argocd: Changes = {
+  'ConfigMap/argocd-cm': merged('.Values.configs.cm'),
+  'ConfigMap/argocd-cmd-params-cm': merged('.Values.configs.params'),
+  'ConfigMap/argocd-rbac-cm': merged('.Values.configs.rbac'),
+  'ConfigMap/argocd-notifications-cm': merged(
+    '(mustMergeOverwrite .Values.notifications.notifiers .Values.notifications.templates .Values.notifications.triggers)',
+  ),
+}
+
+export const chartSources: Record<string, ChartSource> = {
+  'argo-cd': manifests(
+    async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex),
+    () => argocd,
+  ),
+  'argo-rollouts': manifests(fromFile('argo-rollouts', 'manifests/install.yaml'), () => ({})),
+  'cert-manager': ownChart('cert-manager-controller', 'deploy/charts/cert-manager'),
+  'cloudnative-pg': manifests(
+    async () =>
+      (await fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml')()).filter(({ kind }) => kind !== 'Namespace'),
+    () => ({}),
+  ),
+  'external-secrets': ownChart('external-secrets', 'deploy/charts/external-secrets'),
+  'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm'),
+  keda: manifests(
+    async () => (await fromKustomization('keda', 'config/default')()).filter(({ kind }) => kind !== 'Namespace'),
+    () => ({}),
+  ),
+  'kube-prometheus-stack': stub('Prometheus, its operator and Grafana'),
+  kyverno: ownChart('kyverno', 'charts/kyverno'),
+  loki: stub('Loki is in no registry that this machine reaches'),
+  'metrics-server': ownChart('metrics-server', 'charts/metrics-server'),
+  'opentelemetry-collector': stub('the Collector takes minutes to build; issue 16 starts it'),
+  tempo: stub('Tempo is in no registry that this machine reaches'),
+}

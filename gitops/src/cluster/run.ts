@@ -1,0 +1,37 @@
+/** Runs the deployment on a real Kubernetes and Argo CD on this machine. Usage: nx run gitops:cluster. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runInNamespaces } from './machine.ts'
+import { installPrograms } from './programs.ts'
+
+const usage = `Starts Kubernetes and Argo CD on this machine, deploys this commit by Git, and tests it as an operator would.
+
+Usage: nx run gitops:cluster [-- --only TEXT] [--hold] [--keep-logs DIR]
+
+  --only TEXT      runs the first sync and the steps whose names contain TEXT
+  --hold           keeps the cluster after the steps, until Ctrl-C
+  --keep-logs DIR  copies the logs of all programs there
+
+It needs root on Linux, Go 1.26, and the Debian packages that .ci/run installs.`
+
+const args = process.argv.slice(2)
+if (args.includes('--help')) console.log(usage)
+else
+  process.exitCode = await main().catch((error: Error) => {
+    console.error(error.message)
+    return 1
+  })
+
+async function main(): Promise<number> {
+  if (process.getuid?.() !== 0) throw new Error('This needs root, to make namespaces and cgroups: run it with sudo.')
+  const started = performance.now()
+  await installPrograms(console.log)
+  console.log(`programs: ready after ${Math.round((performance.now() - started) / 1000)} s`)
+  const folder = mkdtempSync(join(tmpdir(), 'orders-cluster-'))
+  try {
+    return await runInNamespaces(process.execPath, [join(import.meta.dirname, 'inside.ts'), folder, ...args])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,109 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
+import { get } from 'node:https'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { until } from '../until.ts'
+import { application, synced } from './argocd.ts'
+import type { Context, Step } from './step.ts'
+
+const run = promisify(execFile)
+const mostSeconds = 60
+
+/** The commit that `/version` of the service reports. */
+async function servedCommit(context: Context): Promise<string> {
+  const asking = get(new URL('/version', context.address), { ca: await context.authority(), agent: false })
+  const [answer] = await once(asking, 'response')
+  const chunks: Buffer[] = []
+  for await (const chunk of answer) chunks.push(chunk as Buffer)
+  return (JSON.parse(Buffer.concat(chunks).toString()) as { commit: string }).commit
+}
+
+export const commitToLive: Step = {
+  name: `from push to live within ${mostSeconds} s, notified by the webhook`,
+  run: async (context) => {
+    const { fork, images } = context
+    const source = fork.emptyCommit('A newer release')
+    const image = await images.push(source)
+    const reconciled = (await application(context, 'orders')).status?.reconciledAt
+    fork.release('bump', '--env', 'local', '--image', image, '--commit', source)
+    const started = performance.now()
+    await context.notify()
+    await until(
+      'the new commit is served',
+      5,
+      async () => {
+        const commit = await servedCommit(context)
+        return commit === source ? [] : [`${commit} is served`]
+      },
+      250,
+    )
+    const took = Math.round((performance.now() - started) / 1000)
+    if (took > mostSeconds) throw new Error(`${took} s passed (last reconciled before at ${reconciled}).`)
+    await synced(context, 'the release is complete', 5)
+    return `${took} s`
+  },
+}
+
+export const promotion: Step = {
+  name: 'the release tool bumps, promotes and rolls back',
+  run: async (context) => {
+    const { fork, images } = context
+    const source = fork.emptyCommit('A release for every environment')
+    const image = await images.push(source)
+    const answers = [
+      fork.release('bump', '--env', 'dev', '--image', image, '--commit', source),
+      fork.release('promote', '--from', 'dev', '--to', 'staging'),
+      fork.release('promote', '--from', 'staging', '--to', 'prod'),
+      fork.release('rollback', '--env', 'prod', '--reason', 'rehearsal'),
+    ]
+    const refused = await run(
+      process.execPath,
+      ['gitops/src/release/cli.ts', 'promote', '--from', 'staging', '--to', 'prod'],
+      {
+        cwd: fork.clone,
+      },
+    ).then(
+      () => false,
+      () => true,
+    )
+    if (!refused) throw new Error('The release that was rolled back could be promoted again.')
+    return `${answers.length} commits; promoting what was rolled back is refused`
+  },
+}
+
+export const race: Step = {
+  name: '50 bumps race: one newest release, none lost, none older',
+  run: async (context) => {
+    const { fork, images } = context
+    const count = 50
+    const sources = Array.from({ length: count }, (_, index) => fork.emptyCommit(`Race ${index}`))
+    const image = await images.push(sources.at(-1) ?? '')
+    const folder = join(context.folder, 'race')
+    mkdirSync(folder)
+    const started = performance.now()
+    const outcomes = await Promise.all(
+      sources.map(async (source, index) => {
+        const clone = join(folder, `${index}`)
+        await run('git', ['clone', '--quiet', '--no-checkout', fork.bare, clone])
+        for (const key of ['name', 'email'])
+          await run('git', ['-C', clone, 'config', `user.${key}`, 'race@orders.invalid'])
+        const args = ['bump', '--env', 'local', '--image', image, '--commit', source]
+        return run(process.execPath, [join(fork.clone, 'gitops/src/release/cli.ts'), ...args], { cwd: clone }).then(
+          () => 'done',
+          () => 'refused',
+        )
+      }),
+    )
+    const took = ((performance.now() - started) / 1000).toFixed(1)
+    fork.pull()
+    const released = fork.released('local')
+    if (released !== sources.at(-1)) throw new Error(`The release is ${released}, not the newest of the race.`)
+    await synced(context, 'the newest release is live', 10)
+    const served = await servedCommit(context)
+    if (served !== sources.at(-1)) throw new Error(`${served} is served, not the newest of the race.`)
+    const done = outcomes.filter((outcome) => outcome === 'done').length
+    return `${took} s; ${done} written, ${count - done} refused as older`
+  },
+}

@@ -1,0 +1,70 @@
+import { performance } from 'node:perf_hooks'
+import type { Machine } from '../boot.ts'
+import type { Forge } from '../forge.ts'
+import type { Fork } from '../fork.ts'
+import type { Kubernetes } from '../kubernetes.ts'
+import type { ReleaseImages } from '../release-images.ts'
+
+/** What every step works with. */
+export type Context = {
+  kubernetes: Kubernetes
+  fork: Fork
+  images: ReleaseImages
+  /** A folder for files of the run. */
+  folder: string
+  /** The address of the service, as its users have it. */
+  address: URL
+  /** PEM text of the authority that issues the service's certificate, once it exists. */
+  authority: () => Promise<string>
+  /** Sends Argo CD the forge's notification of the last push. */
+  notify: () => Promise<void>
+  /** Absent where the cluster is not made of this machine's processes (kind). */
+  local?: { machine: Machine; forge: Forge }
+}
+
+/**
+ * One step of the scenario. `run` answers the measured value, and throws when the cluster does not behave. `control` shows
+ * that the step can fail: it answers what was found wrong under a known fault.
+ */
+export type Step = { name: string; run: (context: Context) => Promise<string>; onlyLocal?: boolean }
+
+export type Row = { name: string; seconds: number; result: 'passed' | 'FAILED' | 'not run'; value: string }
+
+/**
+ * Runs steps in order. After a failed step that `required` names, the rest is not run, because it would only fail for the
+ * same reason.
+ */
+export async function runSteps(steps: Step[], context: Context, required: Set<string>): Promise<Row[]> {
+  const rows: Row[] = []
+  let broken = ''
+  for (const { name, run } of steps) {
+    if (broken !== '') {
+      rows.push({ name, seconds: 0, result: 'not run', value: `needs: ${broken}` })
+      continue
+    }
+    console.log(`\n-- ${name}`)
+    const started = performance.now()
+    const row = await run(context).then(
+      (value): Row => ({ name, seconds: 0, result: 'passed', value }),
+      (error: Error): Row => ({ name, seconds: 0, result: 'FAILED', value: error.message }),
+    )
+    row.seconds = Math.round((performance.now() - started) / 1000)
+    rows.push(row)
+    console.log(`${row.result}  ${name} (${row.seconds} s): ${row.value}`)
+    if (row.result === 'FAILED' && required.has(name)) broken = name
+  }
+  return rows
+}
+
+/** A table of the steps for a terminal and for Markdown alike. */
+export function table(rows: Row[]): string {
+  const cells = [
+    ['step', 'seconds', 'result', 'value'],
+    ...rows.map(({ name, seconds, result, value }) => [name, `${seconds}`, result, value.split('\n')[0] ?? '']),
+  ]
+  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
+  const line = (row: string[]) =>
+    `| ${row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column] ?? 0) : cell)).join(' | ')} |`
+  const [head = [], ...body] = cells
+  return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|---|`, ...body.map(line)].join('\n')
+}

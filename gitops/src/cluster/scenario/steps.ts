@@ -1,0 +1,32 @@
+import { admission } from './admission.ts'
+import { badReleaseSteps, proberControl } from './bad-releases.ts'
+import { drift, prune } from './drift.ts'
+import { dryRun } from './dry-run.ts'
+import { firstSync, smokeTest, waves } from './first-sync.ts'
+import { preview } from './preview.ts'
+import { refusals } from './refusals.ts'
+import { commitToLive, promotion, race } from './releases.ts'
+import { drain } from './scaling.ts'
+import type { Step } from './step.ts'
+
+/** Every step, in the order in which they run. */
+export const steps: Step[] = [
+  firstSync,
+  waves,
+  smokeTest,
+  dryRun,
+  admission,
+  refusals,
+  drift,
+  prune,
+  commitToLive,
+  ...badReleaseSteps,
+  proberControl,
+  drain,
+  promotion,
+  race,
+  preview,
+]
+
+/** Without these, no later step can pass. */
+export const requiredSteps = new Set([firstSync.name])

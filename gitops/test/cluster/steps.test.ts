@@ -1,0 +1,82 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import t from 'tap'
+import { probe } from '../../src/cluster/prober.ts'
+import { type Context, runSteps, table } from '../../src/cluster/scenario/step.ts'
+import { type Application, unfinished } from '../../src/cluster/scenario/unfinished.ts'
+import { until } from '../../src/cluster/until.ts'
+
+const application = (sync: string, health: string, phase: string, revision = 'r'): Application => ({
+  metadata: { name: 'orders' },
+  status: { sync: { status: sync, revision }, health: { status: health }, operationState: { phase } },
+})
+
+t.test('only what is Synced and Healthy at the commit is finished', async (t) => {
+  t.same(unfinished([application('Synced', 'Healthy', 'Succeeded')], 'r'), [])
+  const charts = { metadata: { name: 'chart' }, status: { sync: { status: 'Synced', revisions: ['1.2.3', 'r'] } } }
+  t.same(unfinished([{ ...charts, status: { ...charts.status, health: { status: 'Healthy' } } }], 'r'), [])
+  const others = [
+    application('OutOfSync', 'Healthy', 'Succeeded'),
+    application('Synced', 'Degraded', 'Succeeded'),
+    application('Synced', 'Healthy', 'Running'),
+    application('Synced', 'Healthy', 'Succeeded', 'older'),
+    { metadata: { name: 'orders' } },
+  ]
+  for (const other of others) t.match(unfinished([other], 'r'), [/^orders is /], JSON.stringify(other))
+  t.match(unfinished([], 'r'), [/no Application/], 'an empty cluster is not a finished one')
+})
+
+t.test('waiting ends when nothing is missing, or names what is', async (t) => {
+  const answers = [['a'], ['a'], []]
+  await until('all', 1, async () => answers.shift() ?? [], 1)
+  await t.rejects(
+    until('all', 0, async () => ['one is missing'], 1),
+    /^all took longer than 0 min:\n {2}one is missing$/,
+  )
+})
+
+t.test('the prober reports every failure', async (t) => {
+  let status = 200
+  const server = createServer((_, answer) => answer.writeHead(status).end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = new URL(`http://127.0.0.1:${(server.address() as { port: number }).port}`)
+  const received = async (count: number) => {
+    for (let seen = 0; seen < count; seen++) await once(server, 'request')
+  }
+  const good = probe(url, { perSecond: 200 })
+  await received(3)
+  t.same((await good.stop()).failures, [])
+  status = 503
+  const bad = probe(url, { perSecond: 200 })
+  await received(2)
+  t.match((await bad.stop()).failures, [/status 503/])
+  server.close()
+  const alone = probe(url, { perSecond: 200 })
+  await until('a failure', 1, async () => (alone.failures.length > 0 ? [] : ['none yet']), 1)
+  t.match((await alone.stop()).failures, [/ECONNREFUSED/])
+})
+
+t.test('a failed step that others need ends the run, and any other does not', async (t) => {
+  const ran: string[] = []
+  const step = (name: string, works: boolean) => ({
+    name,
+    run: async () => {
+      ran.push(name)
+      if (!works) throw new Error('broken')
+      return 'fine'
+    },
+  })
+  const context = {} as Context
+  const rows = await runSteps([step('a', true), step('b', false), step('c', true)], context, new Set(['a']))
+  t.same(
+    rows.map(({ result }) => result),
+    ['passed', 'FAILED', 'passed'],
+  )
+  const stopped = await runSteps([step('d', false), step('e', true)], context, new Set(['d']))
+  t.same(
+    stopped.map(({ result }) => result),
+    ['FAILED', 'not run'],
+  )
+  t.same(ran, ['a', 'b', 'c', 'd'])
+  t.match(table(rows), /\| b +\| 0 +\| FAILED +\| broken \|/)
+})
