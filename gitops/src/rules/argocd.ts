@@ -42,6 +42,10 @@ const allows = ({ spec = {} }: Document, resource: Document) =>
     ({ group, kind }) => group === groupOf(resource) && kind === resource.kind,
   )
 
+/** Does a failed sync get further attempts. Unlimited ones must read the newest commit, or they repeat a bad one. */
+const retries = ({ limit = 0, refresh = false }: { limit?: number; refresh?: boolean } = {}) =>
+  limit > 0 || (limit < 0 && refresh)
+
 export const argocdRules: Record<string, Rule> = {
   'application-folder-exists': every((app, _set, { sets, exists }) => [
     ...sourcesOf(app)
@@ -92,7 +96,9 @@ export const argocdRules: Record<string, Rule> = {
     ...(syncPolicy?.automated?.prune && syncPolicy.automated.selfHeal
       ? []
       : ['lets a cluster drift: set prune and selfHeal']),
-    ...((syncPolicy?.retry?.limit ?? 0) > 0 ? [] : ['tries once, or for ever: set a retry limit above 0']),
+    ...(retries(syncPolicy?.retry)
+      ? []
+      : ['tries once, or one commit for ever: set a retry limit above 0, or refresh']),
   ]),
   'application-watches-its-folder': every((app) => {
     const watched = (app.annotations['argocd.argoproj.io/manifest-generate-paths'] ?? '')

@@ -126,7 +126,7 @@ export type Spec = {
   clusterResourceWhitelist?: GroupKind[]
   namespaceResourceWhitelist?: GroupKind[]
   syncWindows?: { kind: string }[]
-  syncPolicy?: { automated?: { prune?: boolean; selfHeal?: boolean }; retry?: { limit?: number } }
+  syncPolicy?: { automated?: { prune?: boolean; selfHeal?: boolean }; retry?: { limit?: number; refresh?: boolean } }
 }
 type Surge = { maxSurge?: number | string; maxUnavailable?: number | string }
 

@@ -5,6 +5,7 @@ import type { Document } from './documents.ts'
 import { namespaceRules } from './namespace.ts'
 import { networkRules } from './network.ts'
 import { orderRules } from './order.ts'
+import { requirementRules } from './requirements.ts'
 import type { Facts, Rule } from './rule.ts'
 import { securityRules } from './security.ts'
 import { workloadRules } from './workloads.ts'
@@ -19,6 +20,7 @@ export const rules: Record<string, Rule> = {
   ...configurationRules,
   ...connectionRules,
   ...argocdRules,
+  ...requirementRules,
 }
 
 /** What a rule holds against a set; `path` is the set's, below gitops/. */
