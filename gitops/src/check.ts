@@ -11,6 +11,7 @@ import { gitopsRoot } from './render.ts'
 import { type Document, readDocuments } from './rules/documents.ts'
 import { describe, judge, rules } from './rules/judge.ts'
 import { execute } from './tools/cache.ts'
+import { checkedVersions } from './tools/kubernetes-versions.ts'
 
 const repository = join(gitopsRoot, '..')
 const controls = join(gitopsRoot, 'test/bad/controls')
@@ -50,11 +51,13 @@ await check('rendering', async () => {
 // Without anything rendered, every other check would be about nothing.
 if (sets.size === 0) process.exit(1)
 
-await check('schemas', async () => {
-  const { faults, valid } = await invalidResources(yaml)
-  const bad = await invalidResources(control('schemas.yaml'))
-  return controlled({ faults, good: `${valid} resources, no unknown field` }, bad.faults, 5)
-})
+for (const version of checkedVersions) {
+  await check(`schemas of ${version}`, async () => {
+    const { faults, valid } = await invalidResources(yaml, version)
+    const bad = await invalidResources(control('schemas.yaml'), version)
+    return controlled({ faults, good: `${valid} resources, no unknown field` }, bad.faults, 5)
+  })
+}
 await check('rules', async () => {
   const facts = { sets, settings: await readSettings(), exists: (path: string) => existsSync(join(repository, path)) }
   const faults = [...sets].flatMap(([path, set]) => judge(path, set, facts)).map(describe)

@@ -5,19 +5,15 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { stringify } from 'yaml'
 import type { Application, Chart } from './applications.ts'
+import { targetVersion } from './tools/kubernetes-versions.ts'
 
 const run = promisify(execFile)
-
-/** The oldest Kubernetes of the targets; without a cluster to ask, helm would take the one that it was built with. */
-const kubernetesVersion = '1.32.0'
 
 /** The chart and its values, as arguments of `helm template` and `helm upgrade`. */
 export function chartArguments({ namespace }: Application, chart: Chart, valueFiles = chart.valueFiles): string[] {
   return [
     chart.release,
-    chart.name,
-    '--repo',
-    chart.repository,
+    ...locationOf(chart),
     '--version',
     chart.version,
     '--namespace',
@@ -26,6 +22,10 @@ export function chartArguments({ namespace }: Application, chart: Chart, valueFi
   ]
 }
 
+/** A chart repository is an https:// address; Argo CD takes a name without a scheme for an OCI registry. */
+const locationOf = ({ repository, name }: Chart): string[] =>
+  repository.includes('://') ? [name, '--repo', repository] : [`oci://${repository}/${name}`]
+
 /** What a chart is with the values of its Application, as YAML. Throws an Error: one sentence, or what helm says. */
 export async function templateChart(application: Application, chart: Chart): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'orders-chart-'))
@@ -33,7 +33,8 @@ export async function templateChart(application: Application, chart: Chart): Pro
     const values = join(folder, 'values.yaml')
     await writeFile(values, stringify(chart.values ?? {}))
     const args = ['template', ...chartArguments(application, chart, [...chart.valueFiles, values])]
-    args.push('--include-crds', '--kube-version', kubernetesVersion)
+    // Without a cluster to query, helm would assume the version that it was built with.
+    args.push('--include-crds', '--kube-version', targetVersion)
     const { stdout } = await run('helm', args, { maxBuffer: 256 * 1024 * 1024 })
     return stdout
   } catch (error) {

@@ -12,6 +12,7 @@ import { kustomizeMissing } from '../src/kustomize.ts'
 import { readExposition } from '../src/monitoring/exposition.ts'
 import { readDocuments } from '../src/rules/documents.ts'
 import { execute } from '../src/tools/cache.ts'
+import { checkedVersions, minorOf } from '../src/tools/kubernetes-versions.ts'
 import { schemasOf } from '../src/tools/schemas.ts'
 import pins from '../tools.json' with { type: 'json' }
 
@@ -61,6 +62,12 @@ t.test('every tool and schema is pinned to one version', async (t) => {
     t.match(how, /^(go|pip|apt)$/, name)
   }
   for (const { version, package: name } of [kubernetes, ...crds]) t.match(version, /^\d+\.\d+\.\d+$/, name)
+})
+
+t.test('manifests are checked against the version of the targets and the next minor version', async (t) => {
+  const [target = '', next = ''] = checkedVersions
+  for (const version of [target, next]) t.match(version, /^1\.\d+\.\d+$/)
+  t.equal(Number(minorOf(next).split('.')[1]), Number(minorOf(target).split('.')[1]) + 1)
 })
 
 t.test('a failing program is quoted after what to do about it', async (t) => {

@@ -1,7 +1,7 @@
 import { type Document, ofKind } from '../rules/documents.ts'
 import { rolloutOf } from '../rules/pods.ts'
 import { execute } from '../tools/cache.ts'
-import { kubernetesVersion } from '../tools/schemas.ts'
+import { minorOf, targetVersion } from '../tools/kubernetes-versions.ts'
 import { toolPath } from '../tools.ts'
 import { type Exception, exceptions } from './linter-exceptions.ts'
 import { pipe } from './schemas.ts'
@@ -21,8 +21,7 @@ export async function lint(path: string, set: Document[]): Promise<Remark[]> {
     .split('\n')
     .map((line) => line.split(','))
   const optional = all.filter((columns) => columns.at(-1) === 'optional').map(([id]) => id)
-  const [major, minor] = kubernetesVersion.split('.')
-  const args = ['score', '--output-format', 'json', '--kubernetes-version', `v${major}.${minor}`]
+  const args = ['score', '--output-format', 'json', '--kubernetes-version', `v${minorOf(targetVersion)}`]
   args.push('--enable-optional-test', optional.join(','), '-')
   const scores = JSON.parse(
     await pipe(

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { kubernetesVersion, schemaLocation, schemasFolder } from '../tools/schemas.ts'
+import { schemaLocations, schemasFolder } from '../tools/schemas.ts'
 import { toolPath } from '../tools.ts'
 
 type Outcome = {
@@ -8,18 +8,18 @@ type Outcome = {
 }
 
 /**
- * Lets kubeconform judge YAML by the schemas of the servers: strictly, and with no kind left out. Answers a sentence for
- * each resource that a server would not take, and how many it would.
+ * Validates YAML with kubeconform against the schemas of a Kubernetes version and of the add-ons: strictly, and with no
+ * kind left out. Returns a sentence for each resource that a server would reject, and the number that it would accept.
  */
-export async function invalidResources(yaml: string): Promise<{ faults: string[]; valid: number }> {
+export async function invalidResources(yaml: string, version: string): Promise<{ faults: string[]; valid: number }> {
   const program = await toolPath('kubeconform')
   const folder = await schemasFolder()
   const args = ['-strict', '-summary', '-output', 'json', '-n', '2']
-  args.push('-kubernetes-version', kubernetesVersion, '-schema-location', schemaLocation(folder))
+  for (const location of schemaLocations(folder, version)) args.push('-schema-location', location)
   const { resources = [], summary } = JSON.parse(await pipe(program, args, yaml)) as Outcome
   const faults = resources
     .filter(({ status }) => status !== 'statusValid')
-    .map(({ kind, name, msg, status }) => `${kind}/${name} is not valid: ${msg || status}`)
+    .map(({ kind, name, msg, status }) => `${kind}/${name} is not valid in ${version}: ${msg || status}`)
   return { faults, valid: summary?.valid ?? 0 }
 }
 

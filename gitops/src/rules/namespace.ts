@@ -1,6 +1,9 @@
+import { minorOf, targetVersion } from '../tools/kubernetes-versions.ts'
 import { type Document, nameOf, ofKind, quantity } from './documents.ts'
 import { containersOf, podsOf } from './pods.ts'
 import type { Rule } from './rule.ts'
+
+const podSecurityVersion = `v${minorOf(targetVersion)}`
 
 type Found = [string, string][]
 
@@ -32,6 +35,12 @@ export const namespaceRules: Record<string, Rule> = {
         ['enforce', 'audit', 'warn'].some((mode) => labels[`pod-security.kubernetes.io/${mode}`] !== 'restricted'),
       )
       .map((namespace) => [nameOf(namespace), 'lacks a pod-security label restricted: enforce, audit and warn']),
+  'pod-security-of-targets-version': (set) =>
+    ofKind(set, 'Namespace').flatMap((namespace) =>
+      Object.entries(namespace.metadata.labels ?? {})
+        .filter(([name, version]) => /^pod-security\..*-version$/.test(name) && version !== podSecurityVersion)
+        .map(([name]): Found[number] => [nameOf(namespace), `has another ${name} than ${podSecurityVersion}`]),
+    ),
   'everything-has-its-namespace': (set) => {
     const [namespace, ...others] = ofKind(set, 'Namespace').map(({ metadata }) => metadata.name)
     if (namespace === undefined || others.length > 0) return []

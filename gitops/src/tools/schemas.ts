@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import pins from '../../tools.json' with { type: 'json' }
 import { cacheFolder, execute, exists, fillOnce } from './cache.ts'
+import { checkedVersions, minorOf, targetVersion } from './kubernetes-versions.ts'
 
 type Schema = { [key: string]: unknown }
 type Definition = {
@@ -12,11 +13,13 @@ type Definition = {
 }
 
 const { kubernetes, crds } = pins.schemas
-const folderName = `schemas-${createHash('sha256').update(JSON.stringify(pins.schemas)).digest('hex').slice(0, 12)}`
-const metadata = { $ref: '_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }
-
-/** The version of Kubernetes whose schemas these are. */
-export const kubernetesVersion: string = kubernetes.version
+const contents = JSON.stringify([pins.schemas, checkedVersions.map(minorOf)])
+const folderName = `schemas-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}`
+const kubernetesFolder = (version: string) => `v${minorOf(version)}`
+const customFolder = 'custom'
+const metadata = {
+  $ref: `../${kubernetesFolder(targetVersion)}/_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta`,
+}
 
 /** The folder of the schemas. Throws an Error that says how to install them. */
 export async function schemasFolder(): Promise<string> {
@@ -25,18 +28,20 @@ export async function schemasFolder(): Promise<string> {
   throw new Error('The schemas are missing: run npx nx run gitops:tools.')
 }
 
-/** Where kubeconform finds the schema of a kind, in a folder made by `installSchemas`. */
-export const schemaLocation = (folder: string) => `${folder}/{{.ResourceKind}}{{.KindSuffix}}.json`
+/** Where kubeconform finds the schema of a kind for a Kubernetes version, in a folder made by `installSchemas`. */
+export const schemaLocations = (folder: string, version: string): string[] =>
+  [kubernetesFolder(version), customFolder].map((part) => `${folder}/${part}/{{.ResourceKind}}{{.KindSuffix}}.json`)
 
 /**
- * The schemas of Kubernetes and of every add-on's resources, as the servers have them, with unknown fields refused: one
- * file a kind. They come from packages that a registry keeps and a checksum guards. Answers their folder.
+ * Installs the schemas of each checked Kubernetes version and of every add-on's resources, as the servers have them, with
+ * unknown fields refused: one file a kind. They come from packages that a registry keeps and a checksum guards. Returns
+ * their folder.
  */
 export function installSchemas(say: (line: string) => void): Promise<string> {
   return fillOnce(folderName, async (folder) => {
     const sources = `${folder}.sources`
     try {
-      say(`schemas of Kubernetes ${kubernetes.version}`)
+      say(`schemas of Kubernetes ${checkedVersions.map(minorOf).join(' and ')}`)
       await kubernetesSchemas(folder, sources)
       for (const crd of crds) {
         say(`schemas of ${crd.package} ${crd.version}`)
@@ -61,16 +66,22 @@ async function kubernetesSchemas(folder: string, sources: string) {
       '--root-user-action=ignore',
       '--no-deps',
       '--no-compile',
-    ].concat(['--target', sources, `${kubernetes.package}==${kubernetes.packageVersion}`]),
+    ].concat(['--target', sources, `${kubernetes.package}==${kubernetes.version}`]),
   )
-  const strict = join(sources, `kubernetes_validate/kubernetes-json-schema/v${kubernetes.version}-local-strict`)
-  await mkdir(folder, { recursive: true })
-  for (const name of await readdir(strict)) {
-    const text = await readFile(join(strict, name), 'utf8')
+  for (const version of checkedVersions) {
+    const all = join(sources, 'kubernetes_validate/kubernetes-json-schema')
+    await copySchemas(join(all, `v${minorOf(version)}.0-local-strict`), join(folder, kubernetesFolder(version)))
+  }
+}
+
+async function copySchemas(from: string, to: string) {
+  await mkdir(to, { recursive: true })
+  for (const name of await readdir(from)) {
+    const text = await readFile(join(from, name), 'utf8')
     // Their addresses are of the web; these files refer to each other, and to nothing else.
     const schema = JSON.parse(text.replaceAll('"/api/_definitions.json#', '"_definitions.json#')) as Schema
     delete schema.$id
-    await writeFile(join(folder, name), JSON.stringify(schema))
+    await writeFile(join(to, name), JSON.stringify(schema))
   }
 }
 
@@ -83,17 +94,19 @@ async function customSchemas(folder: string, sources: string, crd: (typeof crds)
     cache,
   )
   const from = join((JSON.parse(said) as { Dir: string }).Dir, crd.folder)
+  const to = join(folder, customFolder)
+  await mkdir(to, { recursive: true })
   for (const name of await readdir(from)) {
     if (!name.endsWith('.yaml')) continue
     for (const document of parseAllDocuments(await readFile(join(from, name), 'utf8'))) {
       for (const [file, schema] of schemasOf(document.toJS() as Definition | null)) {
-        await writeFile(join(folder, file), JSON.stringify(schema))
+        await writeFile(join(to, file), JSON.stringify(schema))
       }
     }
   }
 }
 
-/** The schemas that a CustomResourceDefinition gives its versions, by the file name that `schemaLocation` asks for. */
+/** The schemas that a CustomResourceDefinition gives its versions, by the file name that `schemaLocations` asks for. */
 export function schemasOf(definition: Definition | null): [string, Schema][] {
   const { kind, spec } = definition ?? {}
   if (kind !== 'CustomResourceDefinition' || spec === undefined) return []
