@@ -49,6 +49,11 @@ function listenTo({ port }: Service, headers: http.OutgoingHttpHeaders = {}) {
   return { got, opened: opened.promise, ended: ended.promise, close: () => request.destroy() }
 }
 
+async function signInAsGuest(service: Service) {
+  const { json } = await service.send('POST', '/api/v1/auth/guest')
+  return { id: json.user.id, org: json.org.id, headers: { authorization: `Bearer ${json.access_token}` } }
+}
+
 async function until(condition: () => unknown): Promise<void> {
   for (const giveUpAt = Date.now() + 10_000; !(await condition()); await new Promise((r) => setTimeout(r, 5)))
     if (Date.now() > giveUpAt) throw new Error(`not within 10 s: ${condition}`)
@@ -127,11 +132,7 @@ t.test('a position that cannot be gone on from is refused', async (t) => {
 t.test('each hears of the own organisation, and nothing more once removed', async (t) => {
   const service = await startService(t, { GUEST_KEYS, AUTH_MODE: 'required' })
   const { move } = mover(t, service.url)
-  const signIn = async () => {
-    const { json } = await service.send('POST', '/api/v1/auth/guest')
-    return { id: json.user.id, org: json.org.id, headers: { authorization: `Bearer ${json.access_token}` } }
-  }
-  const [mine, yours] = [await signIn(), await signIn()]
+  const [mine, yours] = [await signInAsGuest(service), await signInAsGuest(service)]
   t.equal((await service.send('GET', '/orders/stream')).status, 401)
   const here = { ...yours.headers, 'x-org-id': mine.org }
   t.match(await service.send('GET', '/orders/stream', { headers: here }), { status: 404 })
@@ -182,6 +183,32 @@ t.test('who reads too slowly is cut off, and the others are not kept', async (t)
     'what it got has no gap',
   )
   quick.close()
+})
+
+t.test('survives a log that cannot be read while a stream is being opened', async (t) => {
+  const service = await startService(t, { GUEST_KEYS, AUTH_MODE: 'required' })
+  const [mine, yours] = [await signInAsGuest(service), await signInAsGuest(service)]
+  const listening = listenTo(service, mine.headers)
+  await listening.opened
+  const admin = new pg.Client(service.url)
+  await admin.connect()
+  t.teardown(() => admin.end())
+
+  await admin.query('BEGIN; LOCK TABLE event_positions')
+  const opening = service.send('GET', '/orders/stream', { headers: yours.headers })
+  await until(async () => {
+    const { rows } = await admin.query('SELECT FROM pg_locks WHERE NOT granted')
+    return rows.length > 0
+  })
+  service.server.orderStream.lookFor()
+  service.server.orderStream.endAll('the server is going down')
+
+  t.match(await opening, { status: 503, json: { error: 'DATABASE_UNAVAILABLE' } })
+  await listening.ended
+  await admin.query('ROLLBACK')
+  const again = listenTo(service, yours.headers)
+  await again.opened
+  again.close()
 })
 
 t.test('a server that goes down says so', async (t) => {

@@ -43,7 +43,7 @@ const maxReaders = 1500
 const maxBehind = 64 * 1024
 const lastWordsMs = 5000
 
-type Reader = { request: FastifyRequest; out: PassThrough; position: number }
+type Reader = { request: FastifyRequest; out: PassThrough; position: number; feed: Feed }
 /** Where an organisation's readers stand that have caught up. */
 type Feed = { position: number; readers: Set<Reader>; reading: Promise<void> | undefined; again: boolean }
 
@@ -60,11 +60,11 @@ function createOrderStream({ orders, log, meters }: FastifyInstance, patienceMs:
     const { orgId } = request
     if (after !== undefined) await orders.assertReadable(orgId, after)
     const feed = await feedOf(orgId)
-    const reader: Reader = { request, out: new PassThrough(), position: after ?? feed.position }
+    const reader: Reader = { request, out: new PassThrough(), position: after ?? feed.position, feed }
     all.add(reader)
-    reader.out.once('close', () => leave(reader, feed))
+    reader.out.once('close', () => leave(reader))
     reader.out.write(`retry: 2000\nid: ${reader.position}\nevent: begin\ndata: {"position":${reader.position}}\n\n`)
-    follow(reader, feed)
+    follow(reader)
     return reader.out
   }
 
@@ -80,8 +80,8 @@ function createOrderStream({ orders, log, meters }: FastifyInstance, patienceMs:
   }
 
   /** Tells what the reader has missed, at its own pace, until it is where the others are. */
-  async function catchUp(reader: Reader, feed: Feed): Promise<void> {
-    const { out, request } = reader
+  async function catchUp(reader: Reader): Promise<void> {
+    const { out, request, feed } = reader
     while (out.writable) {
       if (out.writableNeedDrain && !(await drained(out, patienceMs))) return cut(reader)
       if (reader.position === feed.position) {
@@ -96,8 +96,8 @@ function createOrderStream({ orders, log, meters }: FastifyInstance, patienceMs:
     }
   }
 
-  function follow(reader: Reader, feed: Feed): void {
-    catchUp(reader, feed).catch((error) => {
+  function follow(reader: Reader): void {
+    catchUp(reader).catch((error) => {
       log.warn({ err: error, reqId: reader.request.id }, 'a stream could not be read')
       end(reader, 'the database does not answer')
     })
@@ -106,7 +106,11 @@ function createOrderStream({ orders, log, meters }: FastifyInstance, patienceMs:
   /** There may be new events of the organisation, or of any. */
   function lookFor(orgId?: string): void {
     for (const id of orgId ? [orgId] : feeds.keys()) {
-      void feeds.get(id)?.then((feed) => advance(id, feed))
+      // If the feed cannot be made, the request that asked for it fails, and nobody else waits for it.
+      feeds.get(id)?.then(
+        (feed) => advance(id, feed),
+        () => {},
+      )
     }
   }
 
@@ -126,18 +130,18 @@ function createOrderStream({ orders, log, meters }: FastifyInstance, patienceMs:
       for (const logged of news) {
         const text = textOf(logged)
         feed.position = logged.position
-        for (const reader of feed.readers) tell(reader, feed, text, logged.position)
+        for (const reader of feed.readers) tell(reader, text, logged.position)
       }
       if (news.length === batch) feed.again = true
     }
   }
 
-  function tell(reader: Reader, feed: Feed, text: Buffer, position: number): void {
+  function tell(reader: Reader, text: Buffer, position: number): void {
     reader.position = position
     reader.out.write(text)
     if (reader.out.writableLength <= maxBehind) return
-    feed.readers.delete(reader)
-    follow(reader, feed)
+    reader.feed.readers.delete(reader)
+    follow(reader)
   }
 
   function cut(reader: Reader): void {
@@ -158,14 +162,14 @@ function createOrderStream({ orders, log, meters }: FastifyInstance, patienceMs:
   /** Says why, and closes: at once for those who read, and else after a few seconds. */
   function end(reader: Reader, reason: string): void {
     if (!reader.out.writable) return
-    for (const feed of feeds.values()) void feed.then(({ readers }) => readers.delete(reader))
+    reader.feed.readers.delete(reader)
     reader.out.end(`event: end\ndata: ${JSON.stringify({ reason })}\n\n`)
     setTimeout(() => reader.out.destroy(), lastWordsMs).unref()
   }
 
-  function leave(reader: Reader, feed: Feed): void {
+  function leave(reader: Reader): void {
     all.delete(reader)
-    feed.readers.delete(reader)
+    reader.feed.readers.delete(reader)
     const { orgId } = reader.request
     if (![...all].some(({ request }) => request.orgId === orgId)) feeds.delete(orgId)
   }
