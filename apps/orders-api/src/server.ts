@@ -22,13 +22,20 @@ async function serve(config: Config): Promise<void> {
   let admin: FastifyInstance | undefined
   onShutdown(
     async (reason) => {
-      if (reason === 'SIGTERM' && server) {
+      if (reason !== 'SIGINT' && reason !== 'disconnect' && server) {
         server.startDraining?.()
         await delay(config.DRAIN_DELAY_MS)
       }
       await Promise.all([server && close(server), admin?.close()])
     },
-    { onFailure: (error) => console.error(`Closing failed: ${error.message}`) },
+    {
+      onFailure: (error) => console.error(`Closing failed: ${error.message}`),
+      onUnhandled: (error, kind) => {
+        server?.meters?.onUnhandledError(kind)
+        if (server) server.log.fatal({ err: error, kind }, 'an unhandled error ends this process')
+        else console.error(error)
+      },
+    },
   )
 
   server = await startWhenDatabaseAnswers(config)

@@ -16,6 +16,12 @@ import { type Loop, startLoop } from './loop.ts'
 import { createMeters } from './meters.ts'
 import { createSender } from './webhooks/sender.ts'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    meters: ReturnType<typeof createMeters>
+  }
+}
+
 /** What a killed worker had published and not marked yet is published again: at most this for each of its two relays. */
 const publishAtOnce = 50
 // Rather than give up what a queue that is full refuses, it is tried for a day.
@@ -34,6 +40,7 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
     for (const job of jobs) for (const loop of loops[job] ?? []) loop.wake()
   }
   const meters = createMeters({ relay: () => relay.lag(), deliveries: () => delivering.deliveryLag() })
+  server.decorate('meters', meters)
   const onFailure = (job: string, error: Error) => {
     meters.onFailure(job)
     if (!(error instanceof BrokerError)) server.log.warn({ err: error, job }, 'a job failed, and will be tried again')

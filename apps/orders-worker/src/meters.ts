@@ -1,4 +1,5 @@
 import type { Lag } from '@orders/orders'
+import type { UnhandledError } from '@orders/runtime'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
 
 const outcomes = ['handed-on', 'postponed', 'buried'] as const
@@ -78,11 +79,19 @@ export function createMeters(read: Reads) {
     registers,
   })
   for (const task of ['move', 'relay', 'deliver', 'prune', 'consume']) failures.inc({ task }, 0)
+  const unhandled = new Counter({
+    name: 'orders_unhandled_errors_total',
+    help: 'Total number of errors that no code handled, by kind. The process drains and exits after the first.',
+    labelNames: ['kind'],
+    registers,
+  })
+  for (const kind of ['unhandledRejection', 'uncaughtException'] as const) unhandled.inc({ kind }, 0)
   return {
     registry,
     onOutcome: (outcome: (typeof outcomes)[number], count: number) => handed.inc({ outcome }, count),
     onDelivery: (state: string) => deliveries.inc({ state }),
     onEvents: (type: string, count: number) => events.inc({ type }, count),
     onFailure: (job: string) => failures.inc({ task: job }),
+    onUnhandledError: (kind: UnhandledError) => unhandled.inc({ kind }),
   }
 }

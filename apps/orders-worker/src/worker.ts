@@ -20,6 +20,11 @@ async function work(config: Config): Promise<void> {
   let server: FastifyInstance | undefined
   onShutdown(async () => server?.close(), {
     onFailure: (error) => console.error(`Closing failed: ${error.message}`),
+    onUnhandled: (error, kind) => {
+      server?.meters?.onUnhandledError(kind)
+      if (server) server.log.fatal({ err: error, kind }, 'an unhandled error ends this process')
+      else console.error(error)
+    },
   })
   server = await startWhenDatabaseAnswers(config)
   if (config.ADMIN_PORT !== undefined) await server.listen({ port: config.ADMIN_PORT, host: '0.0.0.0' })

@@ -9,4 +9,4 @@ export {
   refusalOfUrl,
 } from './egress.ts'
 export { Choice, readSettings, Secret, SettingsError, settingsHelp } from './settings.ts'
-export { onShutdown } from './shutdown.ts'
+export { onShutdown, type ShutdownReason, type UnhandledError } from './shutdown.ts'

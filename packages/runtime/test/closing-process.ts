@@ -17,7 +17,16 @@ onShutdown(
     if (how === 'when-told') await finished
     console.log('closed')
   },
-  { deadlineMs: Number(deadlineMs), onFailure: (error) => console.log(`failed: ${error.message}`) },
+  {
+    deadlineMs: Number(deadlineMs),
+    onFailure: (error) => console.log(`failed: ${error.message}`),
+    onUnhandled: (error, kind) => console.log(`${kind}: ${error instanceof Error ? error.message : error}`),
+  },
 )
+input.on('line', (line) => {
+  if (line === 'reject') Promise.withResolvers().reject(new Error('nobody waits for this'))
+  if (line === 'reject with a text') Promise.withResolvers().reject('a text')
+  if (line === 'throw') throw new Error('nobody catches this')
+})
 setInterval(() => {}, 1000) // as a server would, it stays until it is closed
 console.log('ready')

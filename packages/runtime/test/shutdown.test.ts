@@ -57,6 +57,35 @@ t.test('what fails or takes longer than its deadline exits 1 and says why', asyn
   t.same(await slow.exited, [1, null])
 })
 
+t.test('an unhandled error is reported, closes the process and exits 1', async (t) => {
+  const errors = {
+    reject: 'unhandledRejection: nobody waits for this',
+    'reject with a text': 'unhandledRejection: a text',
+    throw: 'uncaughtException: nobody catches this',
+  }
+  for (const [line, expected] of Object.entries(errors)) {
+    const { child, exited, next } = await start(t, 'at-once')
+    child.stdin?.write(`${line}\n`)
+    t.equal(await next(), `heard ${line}`)
+    t.equal(await next(), expected)
+    t.equal(await next(), `closing on ${expected.split(':')[0]}`)
+    t.equal(await next(), 'closed')
+    t.same(await exited, [1, null])
+  }
+})
+
+t.test('an unhandled error while closing is reported too, and exits 1 after closing', async (t) => {
+  const { child, exited, next } = await start(t, 'when-told')
+  child.kill('SIGTERM')
+  t.equal(await next(), 'closing on SIGTERM')
+  child.stdin?.write('reject\n')
+  t.equal(await next(), 'heard reject')
+  t.equal(await next(), 'unhandledRejection: nobody waits for this')
+  child.stdin?.end('finish\n')
+  t.equal(await next(), 'closed')
+  t.same(await exited, [1, null])
+})
+
 t.test('it ends with the parent that holds its channel', async (t) => {
   const { child, exited, next } = await start(t, 'at-once', 20_000, true)
   child.disconnect()

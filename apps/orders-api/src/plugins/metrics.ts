@@ -1,3 +1,4 @@
+import type { UnhandledError } from '@orders/runtime'
 import type { OrderEventType } from '@orders/schema'
 import client, { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import { Type } from '@sinclair/typebox'
@@ -152,6 +153,13 @@ function createMeters(app: FastifyInstance, registry: Registry) {
     help: 'Clients that were cut off, as they read too slowly.',
     registers,
   })
+  const unhandled = new Counter({
+    name: 'orders_unhandled_errors_total',
+    help: 'Total number of errors that no code handled, by kind. The process drains and exits after the first.',
+    labelNames: ['kind'],
+    registers,
+  })
+  for (const kind of ['unhandledRejection', 'uncaughtException'] as const) unhandled.inc({ kind }, 0)
   const scrapeErrors = new Counter({
     name: 'orders_metrics_handler_errors_total',
     help: 'Scrapes of /metrics that failed.',
@@ -167,6 +175,7 @@ function createMeters(app: FastifyInstance, registry: Registry) {
     onDatabaseError: (kind: DatabaseFault) => databaseErrors.inc({ kind }),
     onRateLimited: (limit: Limit) => rateLimited.inc({ limit }),
     onStreamCut: () => streamCuts.inc(),
+    onUnhandledError: (kind: UnhandledError) => unhandled.inc({ kind }),
     /** Answers Prometheus with every series; a failure is a 500, and counted for the next scrape to tell. */
     async answerScrape(reply: FastifyReply): Promise<FastifyReply> {
       try {
