@@ -82,7 +82,9 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
       const share = evenly && others > 0 ? Math.ceil((queue.length + others) / (perLane + 1)) : queue.length
       const size = Math.min(share, maxBatch)
       if (queue.length > size) queues.set(lane, queue.splice(size)) // the rest goes to the end of the line
-      void start(lane, queue)
+      start(lane, queue).catch((error) => {
+        for (const { reject } of queue) reject(error)
+      })
     }
   }
 

@@ -120,12 +120,17 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
         if (rechecks) request.recheck = async () => assertMay(rule, await identify(request, orgId))
         const caller = identify(request, orgId)
         if (caller instanceof Promise) {
-          caller.then((found) => admit(request, found)).then(() => done(), refuse)
+          caller
+            .then((found) => admit(request, found))
+            .then(
+              () => done(),
+              (error) => refuse(error).catch(done),
+            )
           return
         }
         admit(request, caller)
       } catch (error) {
-        void refuse(error)
+        refuse(error).catch(done)
         return
       }
       done()

@@ -12,7 +12,7 @@ const launcher = /(^|\/)(npm|npx|nx)(-cli)?(\.js)?$|\/node_modules\/nx\//
  */
 export async function watchAncestors(onLoss: () => void): Promise<void> {
   const chain = await launchers()
-  const timer = setInterval(async () => {
+  const check = async () => {
     for (const { pid, parent } of chain) {
       const now = await parentOf(pid)
       if (now === parent) continue
@@ -20,7 +20,9 @@ export async function watchAncestors(onLoss: () => void): Promise<void> {
       onLoss()
       return
     }
-  }, everyMs)
+  }
+  // A parent that cannot be read is looked up again by the next check.
+  const timer = setInterval(() => check().catch(() => {}), everyMs)
   timer.unref()
 }
 

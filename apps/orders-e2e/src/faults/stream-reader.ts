@@ -49,21 +49,25 @@ export function readStream(addresses: string[], { resume = true } = {}): StreamR
     })
   }
 
-  void (async () => {
+  async function keepListening(): Promise<void> {
     while (!closed) {
       await listen(addresses[turn++ % addresses.length] as string)
       if (!closed) await delay(50 + Math.random() * 200)
     }
-  })()
+  }
+
+  keepListening().catch(close)
+
+  function close() {
+    closed = true
+    current?.destroy()
+  }
 
   return {
     position: () => position,
     gaps: () => gaps,
     repeats: () => repeats,
     reconnects: () => connections - 1,
-    close: () => {
-      closed = true
-      current?.destroy()
-    },
+    close,
   }
 }

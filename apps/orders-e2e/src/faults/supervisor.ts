@@ -21,7 +21,7 @@ export async function supervise(start: () => Service): Promise<Supervisor> {
   }
 
   await current.ready()
-  void keepRunning()
+  keepRunning().catch((error) => successor.reject(error))
   return {
     kill: async () => {
       successor = Promise.withResolvers()

@@ -39,7 +39,7 @@ export function createBroker(options: Options) {
     if (address.login) return
     tokens ??= options.getToken ? Promise.resolve(options.getToken) : azureTokens()
     const stop = await showClaims(connection, address.audience, await tokens, cut)
-    void lost.then(stop)
+    lost.then(stop, stop)
   }
 
   const publishing = keepConnection({

@@ -40,9 +40,10 @@ export function dial({ host, port, tls, login }: BrokerAddress): Line {
   connection.socket.once('close', () => setImmediate(() => clearTimeout(connection.heartbeat_in)))
   for (const event of ends) connection.on(event, (context) => lost.resolve(new BrokerError(reasonOf(context))))
   let over = false
-  void lost.promise.then(() => {
+  const end = () => {
     over = true
-  })
+  }
+  lost.promise.then(end, end)
   const cut = (why: Error) => {
     lost.resolve(new BrokerError(why.message))
     connection.socket.destroy(why)

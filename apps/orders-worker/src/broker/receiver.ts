@@ -50,7 +50,8 @@ export async function attachReceiver({ line, queue, handle, onConsumed, onFailur
       working = undefined
     })
   })
-  void line.lost.then(() => stopping.abort())
+  const stop = () => stopping.abort()
+  line.lost.then(stop, stop)
   await new Promise((resolve) => receiver.once('receiver_open', resolve))
   receiver.add_credit(credit)
 
@@ -81,7 +82,9 @@ export async function attachReceiver({ line, queue, handle, onConsumed, onFailur
     else {
       if (attempts.size >= maxCounted) attempts.clear()
       attempts.set(key, tried)
-      void wait(retryMs * tried).then(() => release(delivery))
+      wait(retryMs * tried)
+        .then(() => release(delivery))
+        .catch(onFailure)
     }
   }
 

@@ -17,9 +17,10 @@ export async function attachSender(line: Line, queue: string) {
   for (const refusal of ['rejected', 'released']) {
     sender.on(refusal, ({ delivery }) => settle(delivery, new Error(`${refusal} by the broker${detailOf(delivery)}`)))
   }
-  void lost.then((why) => {
+  const rejectAll = (why: Error) => {
     for (const { reject } of waiting.values()) reject(why)
-  })
+  }
+  lost.then(rejectAll, rejectAll)
   await new Promise((resolve) => sender.once('sendable', resolve))
 
   function settle(delivery: Delivery | undefined, outcome: Outcome): void {
