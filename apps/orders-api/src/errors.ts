@@ -1,6 +1,6 @@
 import { isUnavailable } from '@orders/database'
 import { type Fault, OrdersError } from '@orders/orders'
-import { type ErrorCode, errorCatalogue, type Problem } from '@orders/schema'
+import { type ErrorCode, errorCatalogue, instantPattern, type Problem, uuidPattern } from '@orders/schema'
 import type { FastifyError, FastifySchemaValidationError } from 'fastify'
 
 export type Refusal = { code: ErrorCode; message: string; faults?: Fault[] | undefined }
@@ -51,11 +51,18 @@ function validationRefusal(validation: FastifySchemaValidationError[], context =
 
 const listed = (params: Record<string, unknown>) => (params.allowedValues as unknown[]) ?? []
 
+const formatMessages: Record<string, string> = {
+  uuid: 'must be a UUID, such as 01234567-89ab-7cde-8f01-23456789abcd',
+  [uuidPattern]: 'must be a UUID, such as 01234567-89ab-7cde-8f01-23456789abcd',
+  'date-time': 'must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z',
+  [instantPattern]: 'must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z',
+}
+
 function plain(keyword: string, message: string, params: Record<string, unknown>): string {
   if (keyword === 'required') return 'is missing'
   if (keyword === 'additionalProperties') return 'is not known here'
   if (keyword === 'enum') return `must be one of ${listed(params).join(', ')}`
-  return message
+  return formatMessages[String(params.format ?? params.pattern)] ?? message
 }
 
 export function problemOf({ code, message, faults }: Refusal, instance: string, requestId: string): Problem {

@@ -1,6 +1,7 @@
 export * from './currency.ts'
 export * from './errors.ts'
 export * from './event.ts'
+export * from './formats.ts'
 export * from './order.ts'
 export * from './people.ts'
 export * from './webhook.ts'

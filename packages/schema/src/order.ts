@@ -2,6 +2,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { currencyCodes } from './currency.ts'
 import { type ErrorCode, errorCodes } from './errors.ts'
 import { OrderEvent } from './event.ts'
+import { Instant, Uuid } from './formats.ts'
 
 export const orderStatuses = ['placed', 'confirmed', 'completed', 'cancelled'] as const
 export type OrderStatus = (typeof orderStatuses)[number]
@@ -47,7 +48,7 @@ export const NewOrder = Type.Object(
       description: "Positive, at most 15 significant digits and the currency's own number of decimals.",
     }),
     currency: Type.Optional(Currency),
-    project_id: Type.Optional(Nullable(Type.String({ format: 'uuid', description: 'A project of the organisation.' }))),
+    project_id: Type.Optional(Nullable(Type.String({ ...Uuid, description: 'A project of the organisation.' }))),
     description: Type.Optional(Nullable(Description)),
     metadata: Type.Optional(Metadata),
   },
@@ -73,9 +74,9 @@ export type OrderEventList = Static<typeof OrderEventList>
 const filters = {
   status: Type.Optional(Status),
   currency: Type.Optional(Currency),
-  project_id: Type.Optional(Type.String({ format: 'uuid' })),
-  created_from: Type.Optional(Type.String({ format: 'date-time', description: 'Inclusive.' })),
-  created_to: Type.Optional(Type.String({ format: 'date-time', description: 'Exclusive.' })),
+  project_id: Type.Optional(Uuid),
+  created_from: Type.Optional(Instant('Inclusive.')),
+  created_to: Type.Optional(Instant('Exclusive.')),
   amount_min: Type.Optional(Type.Number({ minimum: 0, description: 'Inclusive.' })),
   amount_max: Type.Optional(Type.Number({ minimum: 0, description: 'Inclusive.' })),
   q: Type.Optional(

@@ -10,7 +10,6 @@ const timestamp = { description: 'RFC 3339, UTC, milliseconds, by the database c
 const name = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
 
 export const Role = Type.Unsafe<Role>({ type: 'string', enum: [...roles] })
-export const Uuid = Type.String({ format: 'uuid' })
 
 const named = {
   id: Type.String(),

@@ -1,6 +1,6 @@
 import { defaultOrgId } from '@orders/database'
 import { type Access, OrdersError, type People } from '@orders/orders'
-import type { Role, Scope, User } from '@orders/schema'
+import { isUuid, type Role, type Scope, type User } from '@orders/schema'
 import { type Identity, notTaken } from './token.ts'
 
 /** Who calls, acting in one organisation. `user` is null for calls without a token. */
@@ -16,7 +16,6 @@ export type Caller = {
 
 const rememberMs = 60_000
 const rememberAtMost = 10_000
-const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 
 /** Calls without a token, where they are taken: a member of the organisation `default`. */
 export const openCaller: Caller = {
@@ -52,7 +51,7 @@ export function createCallers(
     const seen = changes
     const identity = await readToken(token)
     // What is no id names nothing; it takes the same way as an id of nothing.
-    const asked = orgId === undefined ? identity.orgId : uuid.test(orgId) ? orgId : nowhere
+    const asked = orgId === undefined ? identity.orgId : isUuid(orgId) ? orgId : nowhere
     const access = await accessOf(identity, asked)
     if (access === 'revoked' || access === 'unknown') throw notTaken('it was revoked, or its user is gone')
     if (access === 'elsewhere') throw new OrgNotFound(orgId, identity.userId)

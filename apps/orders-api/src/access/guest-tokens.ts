@@ -1,5 +1,5 @@
 import { createPrivateKey, randomUUID } from 'node:crypto'
-import { scopes } from '@orders/schema'
+import { isUuid, scopes } from '@orders/schema'
 import {
   type CryptoKey,
   calculateJwkThumbprint,
@@ -19,9 +19,8 @@ const lifetimeSeconds = 24 * 60 * 60
 const developmentKid = 'development'
 const pem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/
 const kidPattern = /^[A-Za-z0-9_-]{1,64}$/
-// Claims are of any type, whatever they are declared as.
-const isUuid = (value: unknown) =>
-  typeof value === 'string' && /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/.test(value)
+// Claims are of any type, whatever they are declared as. The service writes ids in lower case only.
+const isOwnId = (value: unknown) => isUuid(value) && value === value.toLowerCase()
 
 /** Keys that cannot be used; the message is one sentence that says what to do. */
 export class GuestKeysError extends Error {
@@ -73,7 +72,7 @@ export async function createGuestTokens(text: string, { development }: { develop
       })
       const { sub = '', jti = '', exp = 0, iat = 0, aud, scope } = payload
       const lasts = Number.isInteger(exp) && Number.isInteger(iat) && exp > iat && exp - iat <= lifetimeSeconds
-      if (!lasts || aud !== audience || !isUuid(sub) || !isUuid(jti)) throw notTaken('its claims do not hold')
+      if (!lasts || aud !== audience || !isOwnId(sub) || !isOwnId(jti)) throw notTaken('its claims do not hold')
       const granted = typeof scope === 'string' ? scope.split(' ') : []
       return { userId: sub, jti, scopes: scopes.filter((name) => granted.includes(name)), expiresAt: exp * 1000 }
     },

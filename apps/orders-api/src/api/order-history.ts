@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { OrdersError, verbs } from '@orders/orders'
-import { Order, OrderEventList, OrderStats } from '@orders/schema'
+import { Instant, Order, OrderEventList, OrderStats } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
 import { may } from '../access/rules.ts'
 import { etagOf } from './answer.ts'
@@ -11,13 +11,12 @@ import { callerRefusals } from './refusals.ts'
 
 const dayMs = 86_400_000
 const maxStatsDays = 366
+const startOfTime = Date.parse('0001-01-01T00:00:00Z')
 
 const StatsQuery = Type.Object(
   {
-    from: Type.Optional(
-      Type.String({ format: 'date-time', description: 'Inclusive; 30 days before `to` if left out.' }),
-    ),
-    to: Type.Optional(Type.String({ format: 'date-time', description: 'Exclusive; now if left out.' })),
+    from: Type.Optional(Instant('Inclusive; 30 days before `to` if left out.')),
+    to: Type.Optional(Instant('Exclusive; now if left out.')),
   },
   { additionalProperties: false },
 )
@@ -96,10 +95,10 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request) => {
       const to = request.query.to === undefined ? new Date().toISOString() : instantOf('/to', request.query.to)
-      const before = new Date(Date.parse(to) - 30 * dayMs).toISOString()
-      const from = instantOf('/from', request.query.from ?? before)
+      const earliest = new Date(Math.max(Date.parse(to) - 30 * dayMs, startOfTime)).toISOString()
+      const from = request.query.from === undefined ? earliest : instantOf('/from', request.query.from)
       const span = Date.parse(to) - Date.parse(from)
-      if (span <= 0 || span > maxStatsDays * dayMs) {
+      if (request.query.from !== undefined && (span <= 0 || span > maxStatsDays * dayMs)) {
         const message = `must be at most ${maxStatsDays} days before /to`
         throw new OrdersError('VALIDATION_FAILED', `In the querystring, /from ${message}.`, [
           { path: '/from', message },

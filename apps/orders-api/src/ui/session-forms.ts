@@ -1,10 +1,9 @@
 import { OrdersError } from '@orders/orders'
+import { isUuid } from '@orders/schema'
 import type { FastifyInstance } from 'fastify'
 import { may } from '../access/rules.ts'
 import { readValues } from './fields.ts'
 import { leaveFor, originOf, type SignInOptions } from './sign-in-page.ts'
-
-const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/
 
 /** What whoever is signed in can do on every page: sign out, and go to another organisation. */
 export async function sessionForms(app: FastifyInstance, { clients, publicUrl }: SignInOptions) {
@@ -30,7 +29,7 @@ export async function sessionForms(app: FastifyInstance, { clients, publicUrl }:
   app.post('/ui/organisation', { schema: may.user() }, async (request, reply) => {
     const { org_id } = readValues(request.body, ['org_id'])
     const { sid, caller } = request
-    if (sid === null || !caller.user || !uuid.test(org_id)) {
+    if (sid === null || !caller.user || !isUuid(org_id)) {
       throw new OrdersError('ORG_NOT_FOUND', 'Choose one of your own organisations.')
     }
     await app.people.chooseOrg(sid, org_id)

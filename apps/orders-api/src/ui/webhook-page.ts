@@ -1,5 +1,12 @@
 import { OrdersError } from '@orders/orders'
-import { type Delivery, errorCatalogue, type OrderEventType, type Webhook, webhookTestType } from '@orders/schema'
+import {
+  type Delivery,
+  errorCatalogue,
+  isUuid,
+  type OrderEventType,
+  type Webhook,
+  webhookTestType,
+} from '@orders/schema'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { may } from '../access/rules.ts'
 import { toldOf } from '../plugins/problems.ts'
@@ -12,7 +19,6 @@ import { eventsOf, shownOnce, stateOf } from './webhooks-page.ts'
 type Params = { Params: { id: string } }
 
 const pageSize = 25
-const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 
 const done: Record<string, string> = {
   added: 'The webhook is added.',
@@ -117,7 +123,7 @@ const idOf = ({ params }: { params: unknown }) => uuidIn(params, 'id', 'WEBHOOK_
 
 function uuidIn(params: unknown, name: string, code: 'WEBHOOK_NOT_FOUND' | 'DELIVERY_NOT_FOUND'): string {
   const id = (params as Record<string, string>)[name] ?? ''
-  if (!uuid.test(id)) throw new OrdersError(code, 'There is nothing with such an id.')
+  if (!isUuid(id)) throw new OrdersError(code, 'There is nothing with such an id.')
   return id
 }
 

@@ -38,14 +38,15 @@ function requestsTo(operation: Operation, { org, user }: Sender): fc.Arbitrary<C
   const isOfOrders = operation.path.startsWith('/api/v1/orders')
   const isFree = /\/import$|\/stats$|\/(projects|webhooks|deliveries|dead-letters)\/\{id\}/.test(operation.path)
   // What a guest may do with the own organisation; the rest depends on what is there.
-  const isOwn = (at: string) => isOfOrders || (/GET|POST/.test(method) && !at.includes(nobody) && !/\/x(\/|$)/.test(at))
+  const isOwn = (at: string) =>
+    isOfOrders || (/GET|POST/.test(method) && !at.includes(nobody) && !/\/x(\/|$)|urn:/.test(at))
   const base = fc
     .record({
       prefix: fc.constantFrom('/api/v1', isOfOrders ? '' : '/api/v1'),
       id: isOfOrders
         ? fc.oneof(fc.constantFrom(...knownIds), fc.constant('nobody'))
-        : fc.constantFrom(org, org, nobody, 'x'),
-      user: fc.constantFrom(user, nobody, 'x'),
+        : fc.constantFrom(org, org, nobody, 'x', `urn:uuid:${org}`),
+      user: fc.constantFrom(user, nobody, 'x', `urn:uuid:${user}`),
       key: fc.option(keys, { freq: 3 }),
       body: schema ? rightBody(schema) : fc.constant(undefined),
       query: fc

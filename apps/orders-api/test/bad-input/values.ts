@@ -1,6 +1,7 @@
 import { currencyDecimals } from '@orders/schema'
 import fc from 'fast-check'
 import type { Parameter, Schema } from './document.ts'
+import { synonymsOf } from './formats.ts'
 import type { Members } from './wrong.ts'
 
 const text = fc.string({ unit: 'grapheme', maxLength: 40 }).filter((value) => !/\p{Cc}/u.test(value))
@@ -81,7 +82,10 @@ export const rightQuery = ({ schema }: Parameter): fc.Arbitrary<string> => {
 export const wrongQuery = ({ schema }: Parameter): string[] => {
   if (schema.enum) return ['', 'x', 'PLACED', 'true', '\0']
   if (schema.format)
-    return ['', 'x', '2020', '1', '2020-02-30T00:00:00Z', '0000-01-01T00:00:00Z', '9999-12-31T23:59:59-23:00', '\0']
+    return [
+      ...synonymsOf(schema.format),
+      ...['', 'x', '2020', '1', '2020-02-30T00:00:00Z', '0000-01-01T00:00:00Z', '9999-12-31T23:59:59-23:00', '\0'],
+    ]
   if (/integer|number/.test(schema.type))
     return ['', 'x', '1e1', ' 1', '-1', '0x1', '1,5', 'NaN', '99999999999999999999', 'true', '\0']
   return ['', 'x'.repeat(401), '\0', 'a\u0001']

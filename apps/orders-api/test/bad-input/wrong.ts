@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import type { Schema } from './document.ts'
+import { synonymsOf } from './formats.ts'
 
 /** A JSON object as text, part by part, so that it can hold what JSON.stringify never writes. */
 export type Members = [name: string, text: string][]
@@ -38,7 +39,8 @@ export function wrongValues(schema: Schema): string[] {
   const unmatched = schema.pattern
     ? ['""', '"-a"', '"a b"', '"../x"', `"${'a'.repeat(65)}"`, '"stats"'].filter(isWrong)
     : []
-  return [...(coercible ?? []), ...empty, ...outside, ...unmatched, ...notJson, nest(40)]
+  const misspelt = schema.format ? synonymsOf(schema.format).map((value) => JSON.stringify(value)) : []
+  return [...(coercible ?? []), ...misspelt, ...empty, ...outside, ...unmatched, ...notJson, nest(40)]
 }
 
 const unknown: Members = [
