@@ -7,6 +7,8 @@ export type FilterValues = Values<(typeof names)[number]>
 export type FilterForm = { values: FilterValues; errors: FieldErrors; filter: OrderFilter }
 
 const dayMs = 86_400_000
+/** After the last day of the year 9999, which no order reaches: a filter that ends there excludes none. */
+const endOfTime = Date.UTC(10_000, 0, 1)
 
 /** The filter of a query string as the page's form makes it: days are whole days in UTC, empty fields filter nothing. */
 export function readFilter(query: unknown): FilterForm {
@@ -31,8 +33,9 @@ export function readFilter(query: unknown): FilterForm {
     ['created_to', created_to, 1], // the contract leaves the last instant out, the form means the whole day
   ] as const) {
     const start = startOfDay(text)
-    if (start !== undefined) filter[name] = new Date(start + days * dayMs).toISOString()
-    else if (text) errors[name] = 'Enter a day as YYYY-MM-DD, such as 2026-11-21.'
+    if (start === undefined) {
+      if (text) errors[name] = 'Enter a day as YYYY-MM-DD, such as 2026-11-21.'
+    } else if (start + days * dayMs < endOfTime) filter[name] = new Date(start + days * dayMs).toISOString()
   }
 
   for (const [name, text] of [
