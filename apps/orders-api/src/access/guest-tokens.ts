@@ -10,6 +10,7 @@ import {
   jwtVerify,
   SignJWT,
 } from 'jose'
+import { ownUserScopes } from './rules.ts'
 import { notTaken, type Verifier } from './token.ts'
 
 const issuer = 'orders'
@@ -47,7 +48,7 @@ export async function createGuestTokens(text: string, { development }: { develop
   const byKid = new Map(keys.map((key) => [key.kid, key.publicKey]))
 
   async function issue(userId: string): Promise<{ access_token: string; token_type: 'Bearer'; expires_in: number }> {
-    const token = new SignJWT({ scope: scopes.filter((scope) => scope !== 'configs:write').join(' ') })
+    const token = new SignJWT({ scope: ownUserScopes.join(' ') })
       .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: type })
       .setIssuer(issuer)
       .setAudience(audience)

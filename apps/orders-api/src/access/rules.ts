@@ -1,4 +1,4 @@
-import type { Role, Scope } from '@orders/schema'
+import { type Role, type Scope, scopes } from '@orders/schema'
 
 /** Who may call a route: anyone, any signed-in user, or those with one of these roles in the organisation. */
 export type RouteRole = 'anyone' | 'user' | Role
@@ -19,6 +19,9 @@ declare module 'fastify' {
 const rule =
   (...roles: RouteRole[]) =>
   (...scopes: Scope[]): AccessRule => ({ 'x-roles': roles, 'x-scopes': scopes })
+
+/** The scopes of users whom this service itself signs in: their role in the organisation decides. */
+export const ownUserScopes: readonly Scope[] = scopes.filter((scope) => scope !== 'configs:write')
 
 /** Declarations of a route's schema: `schema: { ...may.read('orders:read'), ... }`. */
 export const may = {

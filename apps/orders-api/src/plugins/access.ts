@@ -12,7 +12,7 @@ import fp from 'fastify-plugin'
 import { type Caller, createCallers, OrgNotFound, openCaller } from '../access/callers.ts'
 import { createGuestTokens, type GuestTokens } from '../access/guest-tokens.ts'
 import { createOpenIdVerifier, type OpenIdIssuer, readIssuers } from '../access/openid-tokens.ts'
-import type { AccessRule } from '../access/rules.ts'
+import { type AccessRule, ownUserScopes } from '../access/rules.ts'
 import { createTokenReader, type Identity, notTaken, type Verifier } from '../access/token.ts'
 
 declare module 'fastify' {
@@ -153,14 +153,19 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
 
 export default fp(access, { name: 'access', dependencies: ['audit', 'database', 'rate-limits'] })
 
-/** A session is for the pages, which need no more than this. */
+/** A session allows what the user's role allows. */
 const createSessionReader = (people: People) =>
   async function readSession(sid: string): Promise<Identity> {
     const session = await people.readSession(sid)
     if (!session) throw new OrdersError('UNAUTHENTICATED', 'The session has ended: sign in again.')
     const { userId, orgId, remainingMs } = session
-    const scopes = ['orders:read', 'orders:write'] as const
-    return { userId, jti: 'session', scopes, expiresAt: Date.now() + remainingMs, ...(orgId && { orgId }) }
+    return {
+      userId,
+      jti: 'session',
+      scopes: ownUserScopes,
+      expiresAt: Date.now() + remainingMs,
+      ...(orgId && { orgId }),
+    }
   }
 
 const whatOf = ({ method, routeOptions }: FastifyRequest) => ({ method, route: routeOptions.url ?? '' })

@@ -27,6 +27,10 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
   url ??= (await createScratchDatabase(t)).url
   const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', RATE_LIMITS: 'off', ...settings })
   const server = Fastify(serverOptions(config))
+  const routes: { method: string; url: string }[] = []
+  server.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) routes.push({ method: one, url })
+  })
   await app(server, config, { lookup })
   t.teardown(() => server.close())
   const cookies = new Map<string, string>()
@@ -78,7 +82,7 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
     return guest as { access_token: string; org: { id: string } }
   }
 
-  return { server, url, cookies, get, post, submit, actAsGuest }
+  return { server, routes, url, cookies, get, post, submit, actAsGuest }
 }
 
 export type Page = ReturnType<typeof readPage>
