@@ -12,12 +12,14 @@ export type ModulePin = {
   replace?: Record<string, string>
   /** Modules to add, whose packages can then be built too. */
   require?: Record<string, string>
+  /** File of the module -> file below the folder `go` to build in its place. */
+  patches?: Record<string, string>
   ldflags?: string
   /** Program name -> import path, or `./folder` below the folder `go`. */
   packages: Record<string, string>
 }
 
-const goFolder = join(import.meta.dirname, 'go')
+export const goFolder = join(import.meta.dirname, 'go')
 
 function expand(pin: ModulePin): ModulePin {
   const [, minor = '', patch = ''] = pin.version.split('.')
@@ -40,6 +42,20 @@ export function ownSource(pin: ModulePin, program: string): string | undefined {
   return path?.startsWith('./') ? join(goFolder, path) : undefined
 }
 
+function ownFiles(program: string): string[] {
+  const pin = pinOf(program)
+  const patches = Object.values(pin.patches ?? {}).map((file) => join(goFolder, file))
+  const own = ownSource(pin, program)
+  return own === undefined
+    ? patches
+    : [
+        ...patches,
+        ...readdirSync(own)
+          .sort()
+          .map((file) => join(own, file)),
+      ]
+}
+
 /** The version of a program, of its own module where the pin adds one. */
 export function versionOf(program: string): string {
   const pin = pinOf(program)
@@ -52,7 +68,6 @@ export function versionOf(program: string): string {
 export function programFolder(program: string): string {
   const { packages, ...recipe } = pinOf(program)
   const hash = createHash('sha256').update(JSON.stringify([recipe, packages[program]]))
-  const own = ownSource(pinOf(program), program)
-  if (own !== undefined) for (const file of readdirSync(own).sort()) hash.update(readFileSync(join(own, file)))
+  for (const file of ownFiles(program)) hash.update(readFileSync(file))
   return `programs/${program}-${versionOf(program)}-${hash.digest('hex').slice(0, 8)}`
 }

@@ -2,8 +2,8 @@
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { cacheFolder, execute, exists, fillOnce } from '../tools/cache.ts'
-import { type ModulePin, modulePins, ownSource, pinOf, programFolder, versionOf } from './pins.ts'
-import { type GoMod, wrapperModule } from './wrapper.ts'
+import { goFolder, type ModulePin, modulePins, ownSource, pinOf, programFolder, versionOf } from './pins.ts'
+import { type GoMod, patchedFolder, wrapperModule } from './wrapper.ts'
 
 // The vendor folder, the workspace and the flags of the machine must not change a build.
 const goEnvironment = { CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOTOOLCHAIN: 'local', GOWORK: 'off' }
@@ -59,8 +59,17 @@ async function wrapper(pin: ModulePin): Promise<string> {
     await mkdir(folder, { recursive: true })
     const goMod: GoMod = sources === undefined ? {} : JSON.parse(await readGoMod(sources))
     await writeFile(join(folder, 'go.mod'), wrapperModule(pin, goMod))
-    if (sources !== undefined) await cp(join(sources, 'go.sum'), join(folder, 'go.sum'))
+    if (sources === undefined) return
+    await cp(join(sources, 'go.sum'), join(folder, 'go.sum'))
+    if (pin.patches !== undefined) await patch(sources, pin.patches, join(folder, patchedFolder))
   })
+}
+
+/** Go refuses to overlay files of its module cache, so a patched module is a copy. */
+async function patch(sources: string, patches: Record<string, string>, to: string): Promise<void> {
+  await cp(sources, to, { recursive: true })
+  await execute(`${to} is not writable.`, 'chmod', ['-R', 'u+w', to])
+  for (const [file, own] of Object.entries(patches)) await cp(join(goFolder, own), join(to, file))
 }
 
 const readGoMod = (sources: string) => go('A go.mod cannot be read.', sources, ['mod', 'edit', '-json'])

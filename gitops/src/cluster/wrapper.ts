@@ -10,6 +10,9 @@ export type GoMod = {
   Exclude?: Module[] | null
 }
 
+/** Where a module that the pin patches is copied to, below the folder of the wrapper. */
+export const patchedFolder = 'patched'
+
 /**
  * The go.mod of a module that builds programs of the pinned module. Go ignores `replace` directives of dependencies,
  * so `go install module@version` refuses such modules; this module repeats the directives as its own.
@@ -26,6 +29,7 @@ export function wrapperModule(pin: ModulePin, goMod: GoMod): string {
     ...Object.entries(required).map(([path, version]) => `require ${path} ${version}`),
     ...(goMod.Exclude ?? []).map(({ Path, Version }) => `exclude ${Path} ${Version}`),
     ...(goMod.Replace ?? []).map(({ Old, New }) => `replace ${withVersion(Old)} => ${published(pin, Old, New)}`),
+    ...(pin.patches === undefined ? [] : [`replace ${pin.module} => ./${patchedFolder}`]),
     '',
   ].join('\n')
 }

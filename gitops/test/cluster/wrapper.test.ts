@@ -49,6 +49,12 @@ t.test('adds the modules of the pin and keeps exclusions', async (t) => {
   t.match(text, 'exclude example.org/broken v0.1.0\n')
 })
 
+t.test('replaces a patched module by its copy', async (t) => {
+  const patched = wrapperModule({ ...pin, patches: { 'a.go': 'server/a.go' } }, goMod)
+  t.match(patched, 'replace example.org/server/v2 => ./patched\n')
+  t.notMatch(wrapperModule(pin, goMod), './patched')
+})
+
 t.test('needs no module for the project’s own programs', async (t) => {
   t.equal(wrapperModule({ version: '1.0.0', packages: { pause: './pause' } }, {}), 'module orders\ngo 1.26.0\n')
 })

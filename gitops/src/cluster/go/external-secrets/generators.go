@@ -1,0 +1,2 @@
+// Package register has no generators: the repository uses none.
+package register
