@@ -27,8 +27,19 @@ const ownChart = (program: string, ...path: string[]): ChartSource => ({
 const manifests = (read: () => Promise<Manifest[]>, changes: (chart: Chart) => Changes): ChartSource => ({
   kind: 'manifests',
   note: 'the manifests of its Go module, with the values of this repository',
-  templates: async (chart) => toTemplates(await read(), changes(chart)),
+  templates: async (chart) => toTemplates((await read()).map(labelled(chart)), changes(chart)),
 })
+
+/** Names the chart in the labels of pods, as charts do, so that a new version of the chart has new pods. */
+const labelled =
+  ({ name, version }: Chart) =>
+  (manifest: Manifest): Manifest => {
+    const spec = manifest.spec as { template?: { metadata?: { labels?: Record<string, string> } } } | undefined
+    const template = spec?.template
+    if (template?.metadata === undefined || manifest.kind === 'CustomResourceDefinition') return manifest
+    const labels = { ...template.metadata.labels, 'helm.sh/chart': `${name}-${version}` }
+    return { ...manifest, spec: { ...spec, template: { ...template, metadata: { ...template.metadata, labels } } } }
+  }
 
 const stub = (note: string): ChartSource => ({
   kind: 'stub',

@@ -1,19 +1,19 @@
 /** The cluster and its scenario, as the first program of namespaces of its own (see run.ts). */
 import { execFileSync } from 'node:child_process'
-import { cpSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readApplications } from '../applications.ts'
-import { addressesOf } from '../delivery/facts.ts'
 import { addresses, registryPort } from './addresses.ts'
 import { boot, type Machine, prepare } from './boot.ts'
 import { createChartRepositories } from './charts.ts'
+import { createContext, serviceAddress } from './context.ts'
+import type { Programs } from './control-plane.ts'
 import { startForge } from './forge.ts'
-import { makeFork, repositoryUrl } from './fork.ts'
-import { notify } from './notify.ts'
+import { makeFork } from './fork.ts'
+import { publishImages } from './images/publish.ts'
 import { readPrograms } from './program-paths.ts'
-import { createReleaseImages, releaseRegistry } from './release-images.ts'
-import { type Context, runSteps, table } from './scenario/step.ts'
+import { type Context, runScenario } from './scenario/step.ts'
 import { requiredSteps, steps } from './scenario/steps.ts'
 
 const { values, positionals } = parseArgs({
@@ -21,19 +21,14 @@ const { values, positionals } = parseArgs({
   options: { only: { type: 'string' }, hold: { type: 'boolean' }, 'keep-logs': { type: 'string' } },
 })
 const [folder = ''] = positionals
+// The address of the gateway's Service in the target `local`.
 const gatewayAddress = '10.96.0.80'
-const [address = new URL('https://orders.localhost')] = addressesOf('local')
 
 const programs = await readPrograms()
 const machine = await boot(folder, programs)
 try {
-  const context = await createContext(machine)
-  const chosen = steps.filter(
-    ({ name }) => values.only === undefined || requiredSteps.has(name) || name.includes(values.only),
-  )
-  const rows = await runSteps(chosen, context, requiredSteps)
-  console.log(`\n${table(rows)}`)
-  if (rows.some(({ result }) => result !== 'passed')) process.exitCode = 1
+  const context = await deployable(machine, programs)
+  process.exitCode = await runScenario(steps, context, requiredSteps, values.only)
 } catch (error) {
   console.error((error as Error).stack)
   process.exitCode = 1
@@ -42,49 +37,34 @@ if (values['keep-logs'] !== undefined) cpSync(machine.logs, values['keep-logs'],
 if (values.hold) await new Promise(() => setInterval(() => {}, 1000))
 process.exit()
 
-async function createContext({ kubernetes, plane }: Machine): Promise<Context> {
+/** What Argo CD will need: the fork, charts, images and names; the cluster itself is still empty. */
+async function deployable(machine: Machine, programs: Programs): Promise<Context> {
+  const { kubernetes, plane } = machine
   const registry = `http://${addresses.host}:${registryPort}`
   const fork = makeFork(folder)
-  const charts = (await readApplications('local')).flatMap(({ chart }) => chart ?? [])
-  const repositories = await createChartRepositories(charts)
-  const forge = await startForge(plane.authority, fork.served, repositories)
+  const wanted = (await readApplications('local')).flatMap(({ chart }) => chart ?? [])
+  const charts = await createChartRepositories(wanted)
+  const forge = await startForge(plane.authority, fork.served, charts)
   nameHosts(forge.hosts)
   process.env.KUBECONFIG = plane.kubeconfig
   process.env.SSL_CERT_FILE = join(folder, 'pki/ca.crt')
-  process.env.PATH = `${linkPrograms(['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
+  process.env.PATH = `${linkPrograms(programs, ['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
+  await publishImages(registry, plane.authority.certificate)
   await prepare(machine, forge.hosts)
-  const images = await createReleaseImages(folder, registry)
-  const source = fork.tip()
-  const image = await images.push(source)
-  fork.release('adopt', '--repo', repositoryUrl, '--registry', releaseRegistry, '--domain', 'orders.internal')
-  fork.release('bump', '--env', 'local', '--image', image, '--commit', source)
-  const authority = async () => {
-    const secret = await kubernetes.read('/api/v1/namespaces/orders-local/secrets/orders-api-tls')
-    return Buffer.from(String(secret?.data?.['ca.crt'] ?? ''), 'base64').toString()
-  }
-  return {
-    kubernetes,
-    fork,
-    images,
-    folder,
-    address,
-    authority,
-    notify: () => notify(kubernetes, fork),
-    local: { machine, forge },
-  }
+  return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts } }
 }
 
-/** Names the hosts of the forge and of the service for the programs that run here; the file is of these namespaces only. */
+/** Names the forge and the service for the programs that run here; the file is of these namespaces only. */
 function nameHosts(hosts: string[]): void {
   const file = join(folder, 'hosts')
-  const lines = ['127.0.0.1 localhost', `${addresses.host} ${hosts.join(' ')}`, `${gatewayAddress} ${address.hostname}`]
-  writeFileSync(file, `${lines.join('\n')}\n`)
+  const names = [`${addresses.host} ${hosts.join(' ')}`, `${gatewayAddress} ${serviceAddress.hostname}`]
+  writeFileSync(file, `${['127.0.0.1 localhost', ...names].join('\n')}\n`)
   execFileSync('mount', ['--bind', file, '/etc/hosts'])
 }
 
-function linkPrograms(names: string[]): string {
+function linkPrograms(programs: Programs, names: string[]): string {
   const bin = join(folder, 'bin')
-  execFileSync('mkdir', ['-p', bin])
-  for (const name of names) execFileSync('ln', ['-s', programs(name), join(bin, name)])
+  mkdirSync(bin)
+  for (const name of names) symlinkSync(programs(name), join(bin, name))
   return bin
 }

@@ -1,11 +1,19 @@
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createAuthority } from './certificates.ts'
+import { createContext } from './context.ts'
+import { startForge } from './forge.ts'
+import { gitHost, makeFork, repositoryUrl } from './fork.ts'
+import { connect, type Kubernetes } from './kubernetes.ts'
+import { releaseRegistry } from './release-images.ts'
+import type { Context } from './scenario/step.ts'
 
-/** Names of what one run makes, so that it touches nothing else on the machine. */
-export const cluster = 'orders-e2e'
+/** Names of what one run creates, so that it touches nothing else on the machine. */
+const cluster = 'orders-e2e'
 const registryContainer = 'orders-e2e-registry'
 const registryImage = 'registry:2.8.3@sha256:a3d8aaa63ed8681a604f1dea0aa03f100d5895b6a58ace528858a7b332415373'
-/** As both the machine and the node of the cluster call it. */
-export const registry = 'localhost:5001/orders'
+const registryUrl = 'http://127.0.0.1:5001'
 
 const configuration = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -20,8 +28,8 @@ nodes:
       - { containerPort: 443, hostPort: 443, listenAddress: 127.0.0.1 }
 `
 
-/** Runs a program and answers its output; its errors are shown. Throws an Error when it fails or is not there. */
-export function run(program: string, args: string[], options: { input?: string; cwd?: string } = {}): string {
+/** Runs a program and answers its output; its errors are shown. Throws an Error when it fails or is missing. */
+function run(program: string, args: string[], options: { input?: string; cwd?: string } = {}): string {
   try {
     const stdio = ['pipe', 'pipe', 'inherit'] as const
     return execFileSync(program, args, { ...options, stdio: [...stdio], encoding: 'utf8', maxBuffer: 2 ** 28 }).trim()
@@ -34,21 +42,12 @@ export function run(program: string, args: string[], options: { input?: string; 
   }
 }
 
-export const context = `kind-${cluster}`
-
-export const kubectl = (...args: string[]) => run('kubectl', ['--context', context, ...args])
-
-/** The objects of a kind in a namespace. */
-export function list<T>(namespace: string, kind: string): T[] {
-  return JSON.parse(kubectl('--namespace', namespace, 'get', kind, '--output', 'json')).items
-}
-
-/** Makes a cluster and a registry beside it, and answers the address at which pods reach this machine. */
-export function createCluster(): string {
+/** Creates a cluster and a registry beside it, and answers the address at which pods reach this machine. */
+function createCluster(): string {
   run('kind', ['create', 'cluster', '--name', cluster, '--config', '-', '--wait', '5m'], { input: configuration })
   const port = ['--publish', '127.0.0.1:5001:5000']
   run('docker', ['run', '--detach', '--name', registryContainer, '--network', 'kind', ...port, registryImage])
-  const [host] = registry.split('/')
+  const [host] = releaseRegistry.split('/')
   const folder = `/etc/containerd/certs.d/${host}`
   const script = `mkdir -p ${folder} && cat >${folder}/hosts.toml`
   const hosts = `[host."http://${registryContainer}:5000"]\n`
@@ -59,16 +58,18 @@ export function createCluster(): string {
   return gateway
 }
 
-/** Keeps what explains a failure in a folder: of every node and pod, and what Argo CD says. */
-export function keepLogs(folder: string): void {
+/** Keeps what explains a failure in a folder: the logs of every node and pod, and the objects of Argo CD. */
+export async function keepKindLogs(folder: string, kubernetes: Kubernetes): Promise<void> {
   run('kind', ['export', 'logs', '--name', cluster, folder])
   for (const kind of ['applications', 'appprojects', 'events', 'pods', 'jobs', 'certificates', 'clusters']) {
-    const yaml = kubectl('get', kind, '--all-namespaces', '--output', 'yaml')
-    run('tee', [`${folder}/${kind}.yaml`], { input: yaml })
+    writeFileSync(
+      join(folder, `${kind}.yaml`),
+      await kubernetes.kubectl('get', kind, '--all-namespaces', '--output=yaml'),
+    )
   }
 }
 
-export function removeCluster(): void {
+export function removeKind(): void {
   const commands: [string, string[]][] = [
     ['kind', ['delete', 'cluster', '--name', cluster]],
     ['docker', ['rm', '--force', '--volumes', registryContainer]],
@@ -80,4 +81,40 @@ export function removeCluster(): void {
       console.error((error as Error).message)
     }
   }
+}
+
+/**
+ * Creates a cluster by kind, which needs Docker and takes charts and images from their public registries. Steps that need
+ * the programs of a cluster of this machine's own do not run there.
+ */
+export async function createKindContext(folder: string): Promise<Context> {
+  const gateway = createCluster()
+  const kubeconfig = join(folder, 'kubeconfig')
+  writeFileSync(kubeconfig, run('kind', ['get', 'kubeconfig', '--name', cluster]), { mode: 0o600 })
+  process.env.KUBECONFIG = kubeconfig
+  const kubernetes = await connect('kubectl', kubeconfig)
+  const fork = makeFork(folder)
+  const authority = await createAuthority('forge')
+  const noCharts = { hosts: [], serve: () => {}, publish: async () => {} }
+  await startForge(authority, fork.served, noCharts, { host: gateway, port: 443 })
+  await nameForge(kubernetes, gateway)
+  return createContext(kubernetes, fork, folder, registryUrl)
+}
+
+/** Lets the pods of Argo CD find the forge; its certificate is not checked, because no pod trusts its authority. */
+async function nameForge(kubernetes: Kubernetes, gateway: string): Promise<void> {
+  const corefile = await kubernetes.read('/api/v1/namespaces/kube-system/configmaps/coredns')
+  const hosts = `hosts {\n    ${gateway} ${gitHost}\n    fallthrough\n  }\n  forward`
+  const data = { Corefile: String(corefile?.data?.Corefile).replace('forward', hosts) }
+  const metadata = { name: 'coredns', namespace: 'kube-system' }
+  await kubernetes.apply(
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data },
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'argocd' } },
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'fork', namespace: 'argocd', labels: { 'argocd.argoproj.io/secret-type': 'repository' } },
+      stringData: { type: 'git', url: repositoryUrl, insecure: 'true' },
+    },
+  )
 }

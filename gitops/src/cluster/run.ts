@@ -2,8 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createKindContext, keepKindLogs, removeKind } from './kind.ts'
 import { runInNamespaces } from './machine.ts'
 import { installPrograms } from './programs.ts'
+import { runScenario } from './scenario/step.ts'
+import { requiredSteps, steps } from './scenario/steps.ts'
 
 const usage = `Starts Kubernetes and Argo CD on this machine, deploys this commit by Git, and tests it as an operator would.
 
@@ -12,6 +15,7 @@ Usage: nx run gitops:cluster [-- --only TEXT] [--hold] [--keep-logs DIR]
   --only TEXT      runs the first sync and the steps whose names contain TEXT
   --hold           keeps the cluster after the steps, until Ctrl-C
   --keep-logs DIR  copies the logs of all programs there
+  --kind           uses a cluster of kind instead, which needs Docker and public registries
 
 It needs root on Linux, Go 1.26, and the Debian packages that .ci/run installs.`
 
@@ -24,6 +28,7 @@ else
   })
 
 async function main(): Promise<number> {
+  if (args.includes('--kind')) return runOnKind()
   if (process.getuid?.() !== 0) throw new Error('This needs root, to make namespaces and cgroups: run it with sudo.')
   const started = performance.now()
   await installPrograms(console.log)
@@ -32,6 +37,19 @@ async function main(): Promise<number> {
   try {
     return await runInNamespaces(process.execPath, [join(import.meta.dirname, 'inside.ts'), folder, ...args])
   } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function runOnKind(): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'orders-cluster-'))
+  try {
+    const context = await createKindContext(folder)
+    const status = await runScenario(steps, context, requiredSteps)
+    if (status !== 0) await keepKindLogs('gitops/.cluster/logs', context.kubernetes)
+    return status
+  } finally {
+    removeKind()
     rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Machine } from '../boot.ts'
+import type { ChartRepositories } from '../charts.ts'
 import type { Forge } from '../forge.ts'
 import type { Fork } from '../fork.ts'
 import type { Kubernetes } from '../kubernetes.ts'
@@ -19,7 +20,7 @@ export type Context = {
   /** Sends Argo CD the forge's notification of the last push. */
   notify: () => Promise<void>
   /** Absent where the cluster is not made of this machine's processes (kind). */
-  local?: { machine: Machine; forge: Forge }
+  local?: { machine: Machine; forge: Forge; charts: ChartRepositories }
 }
 
 /**
@@ -54,6 +55,18 @@ export async function runSteps(steps: Step[], context: Context, required: Set<st
     if (row.result === 'FAILED' && required.has(name)) broken = name
   }
   return rows
+}
+
+/**
+ * Runs the steps whose names contain `only`, after the required ones, and prints their table. Answers the exit status. Steps
+ * that need the programs of the cluster are left out where there are none.
+ */
+export async function runScenario(steps: Step[], context: Context, required: Set<string>, only = ''): Promise<number> {
+  const possible = steps.filter(({ onlyLocal }) => onlyLocal !== true || context.local !== undefined)
+  const chosen = possible.filter(({ name }) => required.has(name) || name.includes(only))
+  const rows = await runSteps(chosen, context, required)
+  console.log(`\n${table(rows)}`)
+  return rows.every(({ result }) => result === 'passed') ? 0 : 1
 }
 
 /** A table of the steps for a terminal and for Markdown alike. */

@@ -3,11 +3,15 @@ import { badReleaseSteps, proberControl } from './bad-releases.ts'
 import { drift, prune } from './drift.ts'
 import { dryRun } from './dry-run.ts'
 import { firstSync, smokeTest, waves } from './first-sync.ts'
+import { networkPolicies } from './network.ts'
 import { preview } from './preview.ts'
 import { refusals } from './refusals.ts'
 import { commitToLive, promotion, race } from './releases.ts'
 import { drain } from './scaling.ts'
+import { rotation } from './secrets.ts'
 import type { Step } from './step.ts'
+import { upgrade } from './upgrade.ts'
+import { syncWindow } from './windows.ts'
 
 /** Every step, in the order in which they run. */
 export const steps: Step[] = [
@@ -16,16 +20,20 @@ export const steps: Step[] = [
   smokeTest,
   dryRun,
   admission,
+  networkPolicies,
   refusals,
   drift,
   prune,
+  syncWindow,
   commitToLive,
   ...badReleaseSteps,
   proberControl,
   drain,
+  rotation,
   promotion,
   race,
   preview,
+  upgrade,
 ]
 
 /** Without these, no later step can pass. */
