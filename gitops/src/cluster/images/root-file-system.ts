@@ -4,6 +4,7 @@ import { cacheFolder, execute, exists, fillOnce } from '../../tools/cache.ts'
 import { type Layer, readLayer } from './layer.ts'
 
 const suite = 'bookworm'
+const withoutDocuments = ['doc', 'man', 'info', 'locale'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`)
 // A date makes two builds from the same packages identical.
 const environment = { SOURCE_DATE_EPOCH: '0' }
 
@@ -11,13 +12,13 @@ const environment = { SOURCE_DATE_EPOCH: '0' }
  * A layer with Debian packages and all that they need. `extract` unpacks them without running their scripts; it has no
  * users but root and suits a program that only needs libraries.
  */
-export async function debianLayer(packages: string[], variant: 'extract' | 'minbase' = 'minbase'): Promise<Layer> {
+export async function debianLayer(packages: string[], variant: 'extract' | 'essential' = 'essential'): Promise<Layer> {
   const key = createHash('sha256')
-    .update(JSON.stringify([suite, variant, packages]))
+    .update(JSON.stringify([suite, variant, packages, withoutDocuments]))
     .digest('hex')
     .slice(0, 12)
   const folder = await fillOnce(`root-file-systems/${key}`, async (to) => {
-    const options = ['--quiet', `--variant=${variant}`, `--include=${packages.join(',')}`]
+    const options = ['--quiet', `--variant=${variant}`, `--include=${packages.join(',')}`, ...withoutDocuments]
     const failed = `A root file system with ${packages.join(', ')} was not made: install Debian's package mmdebstrap.`
     await execute(failed, 'mmdebstrap', [...options, suite, join(to, 'layer.tar')], environment)
   })
