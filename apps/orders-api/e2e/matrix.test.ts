@@ -47,7 +47,9 @@ t.test('control: a look-up that takes everybody for an owner is caught', async (
     const { findAccess } = server.people
     server.people.findAccess = async (userId, orgId, jti) => {
       const found = await findAccess(userId, orgId, jti)
-      return found === 'elsewhere' && orgId ? { user: { id: userId, name: 'x' }, orgId, role: 'owner' } : found
+      return found === 'elsewhere' && orgId
+        ? { user: { id: userId, name: 'x' }, orgId, role: 'owner', homeOrgId: orgId }
+        : found
     }
   })
   t.ok(wrong.some((fault) => /shows mark-/.test(fault)))

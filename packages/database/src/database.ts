@@ -66,6 +66,12 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     return result
   }
 
+  /** Lets the rest of such a transaction also see a user and the user's organisations. */
+  async function actAsUser(trx: Transaction<Tables>, userId: string): Promise<void> {
+    const { text, values } = setUser(userId)
+    await trx.executeQuery(CompiledQuery.raw(text, values))
+  }
+
   /**
    * The same for a single statement, in one round trip: the tenant and the statement leave in one burst, which is a
    * transaction. With `followUp`, that stays open for the statement that it makes of the first one's rows.
@@ -165,6 +171,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   return {
     inTenant,
     elsewhere,
+    actAsUser,
     runInTenant,
     readInTenant,
     readAsUser,

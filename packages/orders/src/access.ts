@@ -6,10 +6,10 @@ import { withTimes } from './named.ts'
 import { insertOrg, selectOwnOrgs, upsertMembership } from './people-repository.ts'
 import { maxPage } from './read-orders.ts'
 
-/** A user in one organisation. */
-export type Access = { user: User; orgId: string; role: Role }
+/** A user in one organisation. Without any, `role` is null and `orgId` the former home. */
+export type Access = { user: User; orgId: string; role: Role | null; homeOrgId: string }
 
-type Found = { name: string; org_id: string | null; role: Role | null; revoked: boolean }
+type Found = { name: string; home_org_id: string; org_id: string | null; role: Role | null; revoked: boolean }
 
 /** Who is there, and what they may do where. */
 export function createAccess(database: Database) {
@@ -38,8 +38,9 @@ export function createAccess(database: Database) {
   }
 
   /**
-   * What the user may do in the organisation, or at home without `orgId`: 'unknown' if there is no such user, 'revoked'
-   * if the token is no longer taken, 'elsewhere' if the user does not belong there.
+   * What the user may do in the organisation. Without `orgId`, it is the user's home, or the first one that the user
+   * joined of those left. 'unknown' if there is no such user, 'revoked' if the token was revoked, 'elsewhere' if the user
+   * does not belong to `orgId`.
    */
   async function findAccess(
     userId: string,
@@ -49,8 +50,9 @@ export function createAccess(database: Database) {
     const [found] = await database.readAsUser<Found>(userId, selectAccess(userId, orgId, jti))
     if (!found) return 'unknown'
     if (found.revoked) return 'revoked'
-    if (!found.role || !found.org_id) return 'elsewhere'
-    return { user: { id: userId, name: found.name }, orgId: found.org_id, role: found.role }
+    if (orgId !== undefined && !found.role) return 'elsewhere'
+    const { name, org_id, role, home_org_id: homeOrgId } = found
+    return { user: { id: userId, name }, orgId: org_id ?? homeOrgId, role, homeOrgId }
   }
 
   /** The newest organisations of a user with the user's role in each. */
@@ -74,9 +76,11 @@ async function settle(trx: Transaction<Tables>, user: User, home: NameAndSlug & 
 
 const selectAccess = (userId: string, orgId: string | undefined, jti: string): Statement => ({
   name: 'select_access',
-  text: `SELECT u.name, m.org_id, m.role,
+  text: `SELECT u.name, u.home_org_id, m.org_id, m.role,
       EXISTS (SELECT FROM revoked_tokens r WHERE r.user_id = $1 AND r.jti = $3) AS revoked
-    FROM users u LEFT JOIN memberships m ON m.user_id = u.id AND m.org_id = coalesce($2, u.home_org_id)
+    FROM users u LEFT JOIN LATERAL (
+      SELECT org_id, role FROM memberships WHERE user_id = u.id AND ($2::uuid IS NULL OR org_id = $2)
+      ORDER BY org_id = u.home_org_id DESC, created_at, org_id LIMIT 1) m ON true
     WHERE u.id = $1`,
   values: [userId, orgId ?? null, jti],
 })

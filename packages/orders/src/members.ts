@@ -7,6 +7,7 @@ import { orgNotFound } from './organisations.ts'
 import {
   countOtherOwners,
   deleteMembership,
+  hasMembership,
   lockOrg,
   selectMember,
   selectMembers,
@@ -42,12 +43,16 @@ export function createMembers(database: Database, cursors: ReturnType<typeof cre
     return { member: await getMember(orgId, userId), created }
   }
 
-  /** Throws ORG_NOT_FOUND, MEMBER_NOT_FOUND, LAST_OWNER. */
+  /** Throws ORG_NOT_FOUND, MEMBER_NOT_FOUND, LAST_OWNER, LAST_MEMBERSHIP. */
   async function removeMember(orgId: string, userId: string): Promise<void> {
     await database.inTenant(orgId, async (trx) => {
       if (!(await lockOrg(trx, orgId))) orgNotFound(orgId)
       if (!(await deleteMembership(trx, orgId, userId))) notFound(userId)
       assertOwned(await countOtherOwners(trx, orgId, userId))
+      await database.actAsUser(trx, userId)
+      if (!(await hasMembership(trx, userId))) {
+        throw new OrdersError('LAST_MEMBERSHIP', 'The user belongs to no other organisation.')
+      }
     })
   }
 

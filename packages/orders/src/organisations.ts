@@ -1,5 +1,6 @@
-import { brokenConstraint, type Database } from '@orders/database'
+import { brokenConstraint, type Database, type Tables } from '@orders/database'
 import type { NameAndSlug, Organisation, OrganisationPage, PageQuery } from '@orders/schema'
+import type { Transaction } from 'kysely'
 import { v7 as uuidv7 } from 'uuid'
 import type { createCursors } from './cursor.ts'
 import { OrdersError } from './errors.ts'
@@ -7,8 +8,10 @@ import { assertSlug, readPage, withTimes } from './named.ts'
 import { type Made, makeOnce, type Once } from './once.ts'
 import {
   deleteOrg,
+  hasMembership,
   insertOrg,
   lockOrg,
+  selectMemberIds,
   selectOrg,
   selectOwnOrgs,
   updateOrg,
@@ -18,7 +21,7 @@ import {
 /** Organisations. A user sees those with a membership of the user; each function names who asks or where. */
 export function createOrganisations(database: Database, cursors: ReturnType<typeof createCursors>) {
   /**
-   * Makes an organisation that the user owns; its Idempotency-Key is of the organisation that the user acts in.
+   * Makes an organisation that the user owns; its Idempotency-Key is of the user's home.
    * Throws INVALID_ORG_SLUG, SLUG_TAKEN, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT.
    */
   async function createOrg(
@@ -65,9 +68,22 @@ export function createOrganisations(database: Database, cursors: ReturnType<type
 
   /** Deletes an organisation with its projects and memberships. Throws ORG_NOT_FOUND, ORG_IN_USE. */
   async function removeOrg(orgId: string): Promise<void> {
-    const deleted = await database.inTenant(orgId, (trx) => deleteOrg(trx, orgId)).catch(asRefusal)
-    if (deleted === 'missing') orgNotFound(orgId)
-    if (deleted === 'has orders') throw new OrdersError('ORG_IN_USE', 'The organisation has orders.')
+    await database
+      .inTenant(orgId, async (trx) => {
+        const members = await selectMemberIds(trx, orgId)
+        const deleted = await deleteOrg(trx, orgId)
+        if (deleted === 'missing') orgNotFound(orgId)
+        if (deleted === 'has orders') throw new OrdersError('ORG_IN_USE', 'The organisation has orders.')
+        for (const userId of members) await assertHasOrg(trx, userId)
+      })
+      .catch(asRefusal)
+  }
+
+  async function assertHasOrg(trx: Transaction<Tables>, userId: string): Promise<void> {
+    await database.actAsUser(trx, userId)
+    if (!(await hasMembership(trx, userId))) {
+      throw new OrdersError('ORG_IN_USE', 'The organisation is the only one of a member.')
+    }
   }
 
   return { createOrg, listOrgs, getOrg, replaceOrg, removeOrg }

@@ -138,6 +138,26 @@ export async function deleteMembership(trx: Trx, orgId: string, userId: string):
   return numDeletedRows > 0n
 }
 
+export async function selectMemberIds(trx: Trx, orgId: string): Promise<string[]> {
+  const rows = await trx
+    .selectFrom('memberships')
+    .select('user_id')
+    .where('org_id', '=', orgId)
+    .orderBy('user_id')
+    .execute()
+  return rows.map(({ user_id }) => user_id)
+}
+
+/**
+ * Whether the user belongs to any organisation, in a transaction that acts as the user too. Other transactions that ask
+ * this of the same user wait until this one ends, so that two of them cannot each rely on what the other removes.
+ */
+export async function hasMembership(trx: Trx, userId: string): Promise<boolean> {
+  await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`memberships ${userId}`}, 0))`.execute(trx)
+  const { rows } = await sql`SELECT org_id FROM memberships WHERE user_id = ${userId} LIMIT 1`.execute(trx)
+  return rows.length > 0
+}
+
 /** Owners of the organisation apart from the user; the organisation is locked. */
 export async function countOtherOwners(trx: Trx, orgId: string, userId: string): Promise<number> {
   const { count } = await trx

@@ -27,7 +27,12 @@ t.test('a guest has a number for a name, and a home of its own', async (t) => {
   t.match(first, { user: { name: 'guest-0001' }, org: { name: 'guest-0001', slug: 'guest-0001' } })
   t.equal(second.user.name, 'guest-0002')
   const { user, org } = first
-  t.strictSame(await people.findAccess(user.id, undefined, 'jti'), { user, orgId: org.id, role: 'owner' })
+  t.strictSame(await people.findAccess(user.id, undefined, 'jti'), {
+    user,
+    orgId: org.id,
+    role: 'owner',
+    homeOrgId: org.id,
+  })
   t.equal(await people.findAccess(user.id, second.org.id, 'jti'), 'elsewhere')
   t.equal(await people.findAccess(user.id, randomUUID(), 'jti'), 'elsewhere')
   t.equal(await people.findAccess(randomUUID(), undefined, 'jti'), 'unknown')
@@ -181,7 +186,7 @@ t.test('of two owners that leave at once one stays', async (t) => {
   const other = await createPeople((await openOrders(t, service.url)).database)
   for (let round = 0; round < 20; round++) {
     const [one, two] = [await people.signUpGuest(), await people.signUpGuest()]
-    const org = one.org.id
+    const { id: org } = await service.newOrg(one, { name: 'Shared', slug: `shared-${round}` })
     await people.setMember(org, two.user.id, 'owner')
     const outcomes = await Promise.all([
       outcomeOf(people.removeMember(org, one.user.id)),

@@ -132,6 +132,8 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   upsertMembership: () => recorded((trx) => people.upsertMembership(trx, org, org, 'viewer')),
   deleteMembership: () => recorded((trx) => people.deleteMembership(trx, org, org)),
   countOtherOwners: () => recorded((trx) => people.countOtherOwners(trx, org, org)),
+  selectMemberIds: () => recorded((trx) => people.selectMemberIds(trx, org)),
+  hasMembership: () => recorded((trx) => people.hasMembership(trx, org)),
   moveEvents: () => relays.moveEvents(2000, 'all'),
   leaseLanes: () => relays.leaseLanes(8, 30),
   selectQueued: () => relays.selectQueued(lanes, 25),

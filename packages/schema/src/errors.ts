@@ -153,7 +153,7 @@ export const errorCatalogue = {
   ORG_IN_USE: {
     status: 409,
     title: 'The organisation is still in use',
-    help: 'An organisation that has orders, or that is the home of a user, stays.',
+    help: 'An organisation that has orders, or that is the home or the only organisation of a user, stays.',
   },
   PROJECT_IN_USE: {
     status: 409,
@@ -164,6 +164,11 @@ export const errorCatalogue = {
     status: 409,
     title: 'The organisation would be left without an owner',
     help: 'Make somebody else an owner first.',
+  },
+  LAST_MEMBERSHIP: {
+    status: 409,
+    title: 'Last organisation of the user',
+    help: 'A user keeps at least one organisation: lower the role instead, or ask the user to create or join another organisation first.',
   },
   WEBHOOK_LIMIT: {
     status: 409,

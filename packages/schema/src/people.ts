@@ -67,8 +67,10 @@ export type OwnOrganisation = Static<typeof OwnOrganisation>
 export const Me = Type.Object(
   {
     user: Type.Union([Type.Ref(User), Type.Null()], { description: 'null without a token.' }),
-    org_id: Type.String({ description: 'The organisation that this request acts in.' }),
-    role: Role,
+    org_id: Type.Union([Type.String(), Type.Null()], {
+      description: 'The organisation that this request acts in; null for a user who has none.',
+    }),
+    role: Type.Unsafe<Role | null>({ type: ['string', 'null'], enum: [...roles, null] }),
     scopes: Type.Array(Type.String()),
     organisations: Type.Array(Type.Ref(OwnOrganisation)),
   },

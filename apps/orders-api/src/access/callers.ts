@@ -7,7 +7,9 @@ import { type Identity, notTaken } from './token.ts'
 export type Caller = {
   user: User | null
   orgId: string
-  role: Role
+  /** null for a user who belongs to no organisation. */
+  role: Role | null
+  homeOrgId: string
   scopes: readonly Scope[]
   /** Told apart in idempotency keys and limits. */
   principal: string
@@ -22,6 +24,7 @@ export const openCaller: Caller = {
   user: null,
   orgId: defaultOrgId,
   role: 'member',
+  homeOrgId: defaultOrgId,
   scopes: ['orders:read', 'orders:write'],
   principal: 'open',
   jti: null,
@@ -56,7 +59,8 @@ export function createCallers(
     if (access === 'revoked' || access === 'unknown') throw notTaken('it was revoked, or its user is gone')
     if (access === 'elsewhere') throw new OrgNotFound(orgId, identity.userId)
     const caller = callerOf(identity, access)
-    if (seen === changes) remember(keyOf(token, orgId), caller, identity.expiresAt)
+    // A user without an organisation may get one at any moment, which announces no change.
+    if (seen === changes && caller.role !== null) remember(keyOf(token, orgId), caller, identity.expiresAt)
     return caller
   }
 
@@ -97,10 +101,9 @@ export class OrgNotFound extends OrdersError {
   }
 }
 
-const callerOf = (identity: Identity, { user, orgId, role }: Access): Caller => ({
+const callerOf = (identity: Identity, { user, ...where }: Access): Caller => ({
   user,
-  orgId,
-  role,
+  ...where,
   scopes: identity.scopes,
   principal: user.id,
   jti: identity.jti,

@@ -27,6 +27,8 @@ export const ownUserScopes: readonly Scope[] = scopes.filter((scope) => scope !=
 export const may = {
   anyone: rule('anyone')(),
   user: rule('user'),
+  /** Whoever is somebody here: also a user without an organisation, and requests without a token in open mode. */
+  member: rule('user', 'owner', 'member', 'viewer'),
   read: rule('owner', 'member', 'viewer'),
   write: rule('owner', 'member'),
   own: rule('owner'),

@@ -36,7 +36,7 @@ export const meRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/me',
     {
       schema: {
-        ...may.read(),
+        ...may.member(),
         summary: 'Who am I, where, in which role',
         tags: ['people'],
         response: { 200: Type.Ref(Me), ...callerRefusals() },
@@ -44,7 +44,7 @@ export const meRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async ({ caller: { user, orgId, role, scopes } }) => ({
       user,
-      org_id: orgId,
+      org_id: role === null ? null : orgId,
       role,
       scopes: [...scopes],
       organisations: user ? await people.ownOrgs(user.id) : [],

@@ -79,7 +79,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Remove a member',
         tags,
         params: MemberParams,
-        response: { 204: Type.Null(), ...callerRefusals('MEMBER_NOT_FOUND', 'LAST_OWNER') },
+        response: { 204: Type.Null(), ...callerRefusals('MEMBER_NOT_FOUND', 'LAST_OWNER', 'LAST_MEMBERSHIP') },
       },
     },
     async (request, reply) => {

@@ -35,7 +35,7 @@ export const organisationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (request, reply) => {
-      const who = { userId: (request.caller.user as User).id, orgId: request.orgId }
+      const who = { userId: (request.caller.user as User).id, orgId: request.caller.homeOrgId }
       const once = onceOf<Organisation>(request, 'POST /orgs', location)
       const result = await people.createOrg(who, request.body, once)
       if (!result.replayed) app.audit(request, 'org.made', { made: result.made.id })

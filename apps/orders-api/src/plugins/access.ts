@@ -177,9 +177,10 @@ function assertMay(
   { 'x-roles': roles, 'x-scopes': scopes }: AccessRule,
   { user, role, scopes: granted }: Caller,
 ): void {
-  if (roles.includes('user')) {
-    if (!user) throw new OrdersError('UNAUTHENTICATED', 'This needs a user: the request has no token.')
-  } else if (!roles.includes(role)) {
+  const isEnough = (roles.includes('user') && user !== null) || (role !== null && roles.includes(role))
+  if (!isEnough) {
+    if (roles.includes('user')) throw new OrdersError('UNAUTHENTICATED', 'This needs a user: the request has no token.')
+    if (role === null) throw new OrdersError('ORG_NOT_FOUND', 'You belong to no organisation: create one.')
     throw new OrdersError('ROLE_REQUIRED', `This takes the role ${roles.join(' or ')}, and yours is ${role}.`)
   }
   const missing = scopes.filter((scope) => !granted.includes(scope))

@@ -225,6 +225,20 @@ WITH done AS (
 ]
 `
 
+exports[`test/sql.test.ts > TAP > hasMembership > hasMembership 1`] = `
+SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
+SELECT org_id FROM memberships WHERE user_id = $1 LIMIT 1
+
+[
+ [
+  "memberships 00000000-0000-7000-8000-000000000000"
+ ],
+ [
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
 exports[`test/sql.test.ts > TAP > insertAnsweredClaim > insertAnsweredClaim 1`] = `
 INSERT INTO idempotency_records (org_id, route, principal, key, fingerprint, answer)
       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING key
@@ -851,6 +865,16 @@ SELECT m.user_id, u.name, m.role, m.created_at, m.updated_at
 [
  "00000000-0000-7000-8000-000000000000",
  "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectMemberIds > selectMemberIds 1`] = `
+select "user_id" from "memberships" where "org_id" = $1 order by "user_id"
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000"
+ ]
 ]
 `
 
