@@ -58,20 +58,21 @@ const fromKustomization =
   async () =>
     readManifests(await build(await ofProgram(program, ...path)))
 
-/** Keys of a ConfigMap from a map of values, over those that the manifest has. */
-const merged = (path: string) => (manifest: Manifest) => ({
-  ...manifest,
-  data: { $helm: `mustMergeOverwrite (fromJson ${JSON.stringify(JSON.stringify(manifest.data ?? {}))}) ${path}` },
-})
+/** The data of a ConfigMap from the values at these paths, over those that the manifest has. */
+const fromValues =
+  (...paths: string[]) =>
+  (manifest: Manifest) => ({ ...manifest, data: { $values: paths, $default: manifest.data } })
 
 const withoutDex = ({ metadata }: Manifest) => !metadata.name.startsWith('argocd-dex-server')
 
 const argocd: Changes = {
-  'ConfigMap/argocd-cm': merged('.Values.configs.cm'),
-  'ConfigMap/argocd-cmd-params-cm': merged('.Values.configs.params'),
-  'ConfigMap/argocd-rbac-cm': merged('.Values.configs.rbac'),
-  'ConfigMap/argocd-notifications-cm': merged(
-    '(mustMergeOverwrite .Values.notifications.notifiers .Values.notifications.templates .Values.notifications.triggers)',
+  'ConfigMap/argocd-cm': fromValues('configs.cm'),
+  'ConfigMap/argocd-cmd-params-cm': fromValues('configs.params'),
+  'ConfigMap/argocd-rbac-cm': fromValues('configs.rbac'),
+  'ConfigMap/argocd-notifications-cm': fromValues(
+    'notifications.notifiers',
+    'notifications.templates',
+    'notifications.triggers',
   ),
 }
 
@@ -80,8 +81,8 @@ export const chartSources: Record<string, ChartSource> = {
     async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex),
     () => argocd,
   ),
-  'argo-rollouts': manifests(fromFile('argo-rollouts', 'manifests/install.yaml'), () => ({})),
-  'cert-manager': ownChart('cert-manager-controller', 'deploy/charts/cert-manager'),
+  'argo-rollouts': manifests(fromFile('rollouts-controller', 'manifests/install.yaml'), () => ({})),
+  'cert-manager': ownChart('cert-manager', 'deploy/charts/cert-manager'),
   'cloudnative-pg': manifests(
     async () =>
       (await fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml')()).filter(({ kind }) => kind !== 'Namespace'),

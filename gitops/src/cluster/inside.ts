@@ -12,6 +12,7 @@ import type { Programs } from './control-plane.ts'
 import { startForge } from './forge.ts'
 import { makeFork } from './fork.ts'
 import { publishImages } from './images/publish.ts'
+import { pinnedImages, repinImages } from './pinned-images.ts'
 import { readPrograms } from './program-paths.ts'
 import { type Context, runScenario } from './scenario/step.ts'
 import { requiredSteps, steps } from './scenario/steps.ts'
@@ -49,7 +50,10 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   process.env.KUBECONFIG = plane.kubeconfig
   process.env.SSL_CERT_FILE = join(folder, 'pki/ca.crt')
   process.env.PATH = `${linkPrograms(programs, ['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
-  await publishImages(registry, plane.authority.certificate)
+  const unpinned = ['public.ecr.aws/docker/library/redis:8.2.3-alpine']
+  const named = [...unpinned, ...pinnedImages(fork.clone)]
+  repinImages(fork.clone, await publishImages(registry, plane.authority.certificate, named))
+  fork.commit('Pin the images that this cluster has')
   await prepare(machine, forge.hosts)
   return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts } }
 }

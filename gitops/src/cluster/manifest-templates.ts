@@ -7,7 +7,10 @@ export type Manifest = {
   [key: string]: unknown
 }
 
-/** What becomes of a manifest, by `Kind/name`. A value `{ $helm: expression }` is the object that the expression yields. */
+/**
+ * What becomes of a manifest, by `Kind/name`. A value `{ $values: [path] }` becomes the object that the values have at these
+ * paths; `$default` is what the chart itself has there.
+ */
 export type Changes = Record<string, (manifest: Manifest) => Manifest>
 
 export function readManifests(yaml: string): Manifest[] {
@@ -21,14 +24,15 @@ export function readManifests(yaml: string): Manifest[] {
  * first. Throws an Error for a change of a manifest that is not there.
  */
 export function toTemplates(manifests: Manifest[], changes: Changes): Record<string, string> {
-  const open = new Set(Object.keys(changes))
-  const files: Record<string, string> = {}
-  for (const manifest of manifests) {
-    const id = `${manifest.kind}/${manifest.metadata.name}`
-    open.delete(id)
-    const changed = changes[id]?.(manifest) ?? manifest
+  const idOf = ({ kind, metadata }: Manifest) => `${kind}/${metadata.name}`
+  const missing = Object.keys(changes).filter((id) => !manifests.some((manifest) => idOf(manifest) === id))
+  if (missing.length > 0) throw new Error(`The manifests have no ${missing.join(', ')}: the module has changed.`)
+  const all = manifests.map((manifest) => changes[idOf(manifest)]?.(manifest) ?? manifest)
+  const files: Record<string, string> = { 'values.yaml': stringify(defaults(all)) }
+  for (const manifest of all) {
+    const id = idOf(manifest)
     const folder = manifest.kind === 'CustomResourceDefinition' ? 'crds' : 'templates'
-    const text = folder === 'crds' ? stringify(changed) : template(changed)
+    const text = folder === 'crds' ? stringify(manifest) : template(manifest)
     files[
       `${folder}/${id
         .toLowerCase()
@@ -36,7 +40,6 @@ export function toTemplates(manifests: Manifest[], changes: Changes): Record<str
         .replaceAll(/[^a-z0-9-]/g, '.')}.yaml`
     ] = text
   }
-  if (open.size > 0) throw new Error(`The manifests have no ${[...open].join(', ')}: the module has changed.`)
   return files
 }
 
@@ -44,14 +47,35 @@ export function toTemplates(manifests: Manifest[], changes: Changes): Record<str
 function template(manifest: Manifest): string {
   const expressions: string[] = []
   const marked = JSON.stringify(manifest, (_key, value: unknown) => {
-    if (typeof value !== 'object' || value === null || !('$helm' in value)) return value
-    expressions.push(String(value.$helm))
-    return `@expression${expressions.length - 1}@`
+    if (!isFromValues(value)) return value
+    expressions.push(`merge dict ${value.$values.map((path) => `(.Values.${path} | default dict)`).join(' ')}`)
+    return `expression-${expressions.length - 1}-here`
   })
-  const text = stringify(JSON.parse(marked) as Manifest).replaceAll('{{', '{{ "{{" }}')
-  return text.replaceAll(/@expression(\d+)@/g, (_, index: string) => object(expressions[Number(index)] ?? ''))
+  const text = stringify(JSON.parse(marked) as Manifest, { lineWidth: 0 }).replaceAll('{{', '{{ "{{" }}')
+  return text.replaceAll(/expression-(\d+)-here/g, (_, index: string) => object(expressions[Number(index)] ?? ''))
 }
 
 /** Every value of a ConfigMap is text. */
 const object = (expression: string) =>
   `{ {{- range $key, $value := ${expression} }}{{ $key | quote }}: {{ $value | toString | toJson }}, {{ end }} }`
+
+type FromValues = { $values: string[]; $default?: unknown }
+const isFromValues = (value: unknown): value is FromValues =>
+  typeof value === 'object' && value !== null && '$values' in value
+
+/** The values that the chart itself has. */
+function defaults(manifests: Manifest[]): Record<string, unknown> {
+  const values: Record<string, unknown> = {}
+  for (const data of manifests.map((manifest) => manifest.data)) {
+    if (!isFromValues(data)) continue
+    const keys = (data.$values[0] ?? '').split('.')
+    const last = keys.pop() ?? ''
+    let at = values
+    for (const key of keys) {
+      at[key] ??= {}
+      at = at[key] as Record<string, unknown>
+    }
+    at[last] = data.$default ?? {}
+  }
+  return values
+}

@@ -1,22 +1,55 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { exists } from '../../tools/cache.ts'
+import { argocdImage } from './argocd.ts'
 import { type Image, publish, staticImage } from './build.ts'
 import { putText } from './files.ts'
+import { flagdStub } from './flagd-stub.ts'
+import { postgresImage } from './postgres.ts'
+import { envoyImage, prometheusImage, redisImage } from './services.ts'
 import { staticImages } from './static.ts'
 
 const bundle = '/etc/ssl/certs/ca-certificates.crt'
 
-/** Pushes every image of the cluster; each trusts the authority of the cluster's forge beside the public ones. */
-export async function publishImages(registry: string, authority: string): Promise<void> {
-  const images: Image[] = staticImages.map(staticImage)
-  for (const image of images) await publish(registry, trusting(image, authority))
+/** Images of programs that are not Go programs of their own, by the repository that manifests take them from. */
+const makers: Record<string, (name: string) => Image> = {
+  'docker.io/envoyproxy/envoy': envoyImage,
+  'ghcr.io/cloudnative-pg/postgresql': postgresImage,
+  'ghcr.io/open-feature/flagd': flagdStub,
+  'docker.io/library/redis': redisImage,
+  'public.ecr.aws/docker/library/redis': redisImage,
+  'quay.io/prometheus/prometheus': prometheusImage,
+}
+
+/**
+ * Pushes the images of the operators, which have the names that their charts use, and those that `named` asks for. Each
+ * trusts the authority of the cluster's forge beside the public ones. Answers the digests by name.
+ */
+export async function publishImages(
+  registry: string,
+  authority: string,
+  named: string[],
+): Promise<Map<string, string>> {
+  const images: Image[] = [...staticImages.map(staticImage), argocdImage()]
+  for (const name of named) {
+    const maker = makers[name.replace(/:[^/]*$/, '')]
+    if (maker === undefined) throw new Error(`No image of ${name} is made: name how in images/publish.ts.`)
+    images.push(maker(name))
+  }
+  const digests = new Map<string, string>()
+  for (const image of images) {
+    const { name, digest } = await publish(registry, trusting(image, authority))
+    digests.set(name, digest)
+  }
+  return digests
 }
 
 const trusting = (image: Image, authority: string): Image => ({
   ...image,
   fill: async (root) => {
     await image.fill(root)
-    const own = await readFile(join(root, bundle), 'utf8').catch(() => readFile(bundle, 'utf8'))
-    await putText(root, bundle, `${own}\n${authority}`)
+    const own = join(root, bundle)
+    const text = await readFile((await exists(own)) ? own : bundle, 'utf8')
+    await putText(root, bundle, `${text}\n${authority}`)
   },
 })

@@ -1,0 +1,25 @@
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const reference = /\b(?<name>[a-z0-9.-]+\.[a-z]+\/[a-z0-9._/-]+:[\w.-]+)@sha256:[0-9a-f]{64}/g
+const files = (root: string) =>
+  globSync('gitops/{apps,platform}/**/*.yaml', { cwd: root }).map((file) => join(root, file))
+
+/** The images that manifests of a checkout pin by tag and digest, by name and tag. */
+export function pinnedImages(root: string): string[] {
+  const names = files(root).flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(reference)].map((match) => match.groups?.name ?? ''),
+  )
+  return [...new Set(names)].sort()
+}
+
+/** Pins those of them by the digests that a registry has instead. */
+export function repinImages(root: string, digests: Map<string, string>): void {
+  for (const file of files(root)) {
+    const text = readFileSync(file, 'utf8')
+    const repinned = text.replaceAll(reference, (found, name: string) =>
+      digests.has(name) ? `${name}@${digests.get(name)}` : found,
+    )
+    if (repinned !== text) writeFileSync(file, repinned)
+  }
+}
