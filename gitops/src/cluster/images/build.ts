@@ -24,6 +24,7 @@ export const staticImage = (image: StaticImage): Image => ({
   fill: async (root) => {
     await putBasics(root, image.user)
     await putProgram(root, await program(image.program), image.path)
+    for (const [name, path] of Object.entries(image.more ?? {})) await putProgram(root, await program(name), path)
     for (const link of image.links ?? []) await putLink(root, link, image.path)
   },
 })

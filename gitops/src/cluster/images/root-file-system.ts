@@ -4,7 +4,10 @@ import { cacheFolder, execute, exists, fillOnce } from '../../tools/cache.ts'
 import { type Layer, readLayer } from './layer.ts'
 
 const suite = 'bookworm'
-const withoutDocuments = ['doc', 'man', 'info', 'locale'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`)
+const documents = ['doc', 'man', 'info', 'locale']
+const dpkg = ['force-unsafe-io', ...documents.map((name) => `path-exclude=/usr/share/${name}/*`)].map(
+  (option) => `--dpkgopt=${option}`,
+)
 // A date makes two builds from the same packages identical.
 const environment = { SOURCE_DATE_EPOCH: '0' }
 
@@ -14,11 +17,11 @@ const environment = { SOURCE_DATE_EPOCH: '0' }
  */
 export async function debianLayer(packages: string[], variant: 'extract' | 'essential' = 'essential'): Promise<Layer> {
   const key = createHash('sha256')
-    .update(JSON.stringify([suite, variant, packages, withoutDocuments]))
+    .update(JSON.stringify([suite, variant, packages, dpkg]))
     .digest('hex')
     .slice(0, 12)
   const folder = await fillOnce(`root-file-systems/${key}`, async (to) => {
-    const options = ['--quiet', `--variant=${variant}`, `--include=${packages.join(',')}`, ...withoutDocuments]
+    const options = ['--quiet', `--variant=${variant}`, `--include=${packages.join(',')}`, ...dpkg]
     const failed = `A root file system with ${packages.join(', ')} was not made: install Debian's package mmdebstrap.`
     await execute(failed, 'mmdebstrap', [...options, suite, join(to, 'layer.tar')], environment)
   })

@@ -13,6 +13,8 @@ export type StaticImage = {
   user: string
   /** Further paths of the program. */
   links?: string[]
+  /** Further programs and their paths. */
+  more?: Record<string, string>
 }
 
 const plain = (version: string) => version
@@ -52,6 +54,7 @@ export const staticImages: StaticImage[] = [
     name: 'quay.io/argoproj/argo-rollouts',
     program: 'rollouts-controller',
     path: '/bin/rollouts-controller',
+    more: { 'gateway-plugin': '/plugins/gateway-api' },
     user: '999',
   },
   {
