@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import tools from '../tools.json' with { type: 'json' }
+import { otherSchemas, pinsOf, readSnapshot, unpublished } from './charts/snapshot.ts'
 import { lint, unexplained } from './check/linter.ts'
 import { missingMetrics, queriesOf } from './check/metrics.ts'
 import { remoteBases, renderTwice } from './check/rendering.ts'
@@ -62,6 +64,16 @@ await check('rules', async () => {
   const facts = { sets, settings: await readSettings(), exists: (path: string) => existsSync(join(repository, path)) }
   const faults = [...sets].flatMap(([path, set]) => judge(path, set, facts)).map(describe)
   return { faults, good: `${Object.keys(rules).length} rules` }
+})
+await check('charts', async () => {
+  const [pins, snapshot, bad] = [
+    pinsOf(sets),
+    readSnapshot(),
+    pinsOf(new Map([['control', readDocuments(control('charts.yaml'))]])),
+  ]
+  const faults = [...unpublished(pins, snapshot), ...otherSchemas(pins, snapshot, tools.schemas.crds)]
+  const good = `${pins.length} pinned versions are published, and the schemas are of the versions that they install`
+  return controlled({ faults, good }, unpublished(bad, snapshot), 2)
 })
 await check('linter', async () => {
   const remarks = []

@@ -7,7 +7,7 @@ const providers: Record<string, string> = {
   'cert-manager.io': 'cert-manager',
   'external-secrets.io': 'external-secrets',
   'keda.sh': 'keda',
-  'monitoring.coreos.com': 'kube-prometheus-stack',
+  'monitoring.coreos.com': 'prometheus-operator-crds',
   'networking.k8s.io/Ingress': 'ingress-nginx',
   'policies.kyverno.io': 'kyverno',
   'postgresql.cnpg.io': 'cloudnative-pg',
