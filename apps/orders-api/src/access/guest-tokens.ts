@@ -61,6 +61,8 @@ export async function createGuestTokens(text: string, { development }: { develop
 
   const verifier: Verifier = {
     issuer,
+    maxLength: 4096,
+    namesCertificates: false,
     async verify(token) {
       const { payload } = await jwtVerify(token, ({ kid = '' }) => keyOf(kid), {
         algorithms: ['EdDSA'],

@@ -3,7 +3,7 @@ import { OrdersError } from '@orders/orders'
 import type { User } from '@orders/schema'
 import * as openid from 'openid-client'
 import { discover, readBounded } from './key-set.ts'
-import { isText, type OpenIdIssuer, userIdOf } from './openid-tokens.ts'
+import { displayName, isText, type OpenIdIssuer, userIdOf } from './openid-tokens.ts'
 
 const timeoutSeconds = 2
 const keepMs = 10 * 60_000
@@ -60,9 +60,9 @@ export function createOpenIdSignIn(client: OpenIdClient) {
         expectedNonce: derive(secret, 'nonce'),
         idTokenExpected: true,
       })
-      const { sub, name, preferred_username } = tokens.claims() as openid.IDToken
-      if (!isText(sub)) throw new SignInError('subject')
-      return { id: userIdOf(client.issuer, sub), name: nameOf(name) ?? nameOf(preferred_username) ?? 'A user' }
+      const claims = tokens.claims() as openid.IDToken
+      if (!isText(claims.sub)) throw new SignInError('subject')
+      return { id: userIdOf(client.issuer, claims.sub), name: displayName(claims) }
     } catch (error) {
       throw refusalOf(error)
     }
@@ -124,13 +124,6 @@ function refusalOf(error: unknown): Error {
   // An issuer's own words may be anybody's: only a plain code of it is written down.
   const reason = [told, code].find((it) => typeof it === 'string' && /^\w{1,60}$/.test(it))
   return new SignInError((reason as string | undefined) ?? (error as Error).name)
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken away
-const control = /[\u0000-\u001f\u007f]/g
-
-function nameOf(claim: unknown): string | undefined {
-  return typeof claim === 'string' ? claim.replace(control, ' ').trim().slice(0, 200) || undefined : undefined
 }
 
 /** The result of `work` for `ms`; those who ask meanwhile share it, and a failure is not kept. */

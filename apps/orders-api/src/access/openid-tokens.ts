@@ -43,6 +43,8 @@ export function createOpenIdVerifier(
   const keys = createKeySet(issuer, onFailure)
   return {
     issuer,
+    maxLength: 8192,
+    namesCertificates: true,
     async verify(token) {
       const { payload, protectedHeader } = await jwtVerify(token, keys, {
         algorithms,
@@ -50,23 +52,45 @@ export function createOpenIdVerifier(
         audience,
         requiredClaims: ['iss', 'aud', 'exp', 'iat', 'sub'],
         maxTokenAge: max_age,
-        clockTolerance: 30,
+        clockTolerance: 60,
       })
-      const type = String(protectedHeader.typ ?? '').toLowerCase()
-      const { sub, exp = 0, iat = 0, scope, scp, jti, uti, name } = payload
+      const { sub, exp = 0, iat = 0, scope, scp, jti, uti } = payload
       const id = jti ?? uti
-      const lasts = Number.isInteger(exp) && Number.isInteger(iat) && exp > iat
-      if (!/^(at\+)?jwt$/.test(type) || !lasts || !isText(sub) || !isText(id)) throw notTaken('its claims do not hold')
-      const granted = String(scope ?? scp ?? '').split(' ')
+      const lasts = Number.isFinite(exp) && Number.isFinite(iat) && exp > iat
+      if (!isAccessToken(protectedHeader.typ) || !lasts || !isText(sub) || !isText(id)) {
+        throw notTaken('its claims do not hold')
+      }
+      const granted = scopesIn(scope ?? scp)
       return {
         userId: userIdOf(issuer, sub),
         jti: id,
         scopes: scopes.filter((known) => granted.includes(known)),
-        expiresAt: Math.min(exp, iat + max_age) * 1000,
-        name: isText(name) ? name : 'A user',
+        expiresAt: Math.floor(Math.min(exp, iat + max_age) * 1000),
+        name: displayName(payload),
       }
     },
   }
+}
+
+/** `at+jwt` is that of RFC 9068, with or without the prefix that RFC 7515 lets out; older issuers write `JWT`. */
+const isAccessToken = (type: unknown) => typeof type === 'string' && /^(?:(?:application\/)?at\+jwt|jwt)$/i.test(type)
+
+/** Scopes as a text with spaces (RFC 8693) or as an array of one scope each. */
+const scopesIn = (claim: unknown): unknown[] =>
+  typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken away
+const control = /[\u0000-\u001f\u007f]/g
+const maxName = 200 // code points, as the columns of names count them
+
+/** The name of a user for people, such that the database can store it. */
+export const displayName = ({ name, preferred_username }: Record<string, unknown>): string =>
+  nameOf(name) ?? nameOf(preferred_username) ?? 'A user'
+
+function nameOf(claim: unknown): string | undefined {
+  if (typeof claim !== 'string') return undefined
+  const text = claim.toWellFormed().replace(control, ' ').trim()
+  return [...text].slice(0, maxName).join('').trim() || undefined
 }
 
 /** Reads OPENID_ISSUERS. Throws an Error with one sentence that says what to do. */

@@ -14,13 +14,22 @@ export type Identity = {
   orgId?: string
 }
 
-/** Takes the tokens of one issuer. Rejects whatever it does not take. */
-export type Verifier = { issuer: string; verify(token: string): Promise<Identity> }
+/** Accepts the tokens of one issuer, and rejects all others. */
+export type Verifier = {
+  issuer: string
+  /** The longest token that the issuer makes, in characters. */
+  maxLength: number
+  /** Whether the issuer names the certificate of its key beside `kid` (RFC 7515); the service does not read that name. */
+  namesCertificates: boolean
+  verify(token: string): Promise<Identity>
+}
 
-const maxLength = 4096
-const kidPattern = /^[A-Za-z0-9_-]{1,64}$/
+const maxLength = 8192
+// Looked up in a key set only.
+const kidPattern = /^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u
 // They let a token say how it is to be checked.
-const forbidden = ['jku', 'jwk', 'x5u', 'x5c', 'x5t', 'x5t#S256', 'crit', 'b64', 'zip']
+const forbidden = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip']
+const certificateNames = ['x5t', 'x5t#S256']
 
 export const notTaken = (reason: string) => new OrdersError('UNAUTHENTICATED', `The token is not valid: ${reason}.`)
 
@@ -29,9 +38,11 @@ export function createTokenReader(verifiers: Verifier[]) {
   const byIssuer = new Map(verifiers.map((verifier) => [verifier.issuer, verifier]))
 
   return async function readToken(token: string): Promise<Identity> {
-    const { iss } = inspect(token)
-    const verifier = typeof iss === 'string' ? byIssuer.get(iss) : undefined
+    const { header, claims } = inspect(token)
+    const verifier = typeof claims.iss === 'string' ? byIssuer.get(claims.iss) : undefined
     if (!verifier) throw notTaken('its issuer is not known here')
+    if (token.length > verifier.maxLength) throw notTaken(`it is longer than ${verifier.maxLength} characters`)
+    if (!verifier.namesCertificates) assertWithout(header, certificateNames)
     try {
       return await verifier.verify(token)
     } catch (error) {
@@ -44,24 +55,30 @@ export function createTokenReader(verifiers: Verifier[]) {
   }
 }
 
-/** The claims of a token that is well formed; nothing of it is believed yet. */
-function inspect(token: string): Record<string, unknown> {
+type Part = Record<string, unknown>
+
+/** The header and the claims of a token that is well formed; nothing of it is believed yet. */
+function inspect(token: string): { header: Part; claims: Part } {
   if (token.length > maxLength) throw notTaken(`it is longer than ${maxLength} characters`)
   const parts = token.split('.')
   if (parts.length !== 3 || !parts.every(isBase64Url)) throw notTaken('it is not a JWS in compact form')
   const header = readPart(parts[0] as string)
   if (typeof header.kid !== 'string' || !kidPattern.test(header.kid)) throw notTaken('its kid cannot name a key')
-  const asked = forbidden.find((name) => name in header)
-  if (asked) throw notTaken(`its header has ${asked}`)
-  return readPart(parts[1] as string)
+  assertWithout(header, forbidden)
+  return { header, claims: readPart(parts[1] as string) }
+}
+
+function assertWithout(header: Part, names: string[]): void {
+  const found = names.find((name) => name in header)
+  if (found) throw notTaken(`its header has ${found}`)
 }
 
 const isBase64Url = (part: string) => Buffer.from(part, 'base64url').toString('base64url') === part && part !== ''
 
-function readPart(part: string): Record<string, unknown> {
+function readPart(part: string): Part {
   try {
     const value = parseStrictJson(Buffer.from(part, 'base64url'))
-    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
+    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Part
   } catch {}
   throw notTaken('its header or its claims are not one plain JSON object')
 }

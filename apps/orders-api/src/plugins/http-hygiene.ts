@@ -52,9 +52,12 @@ async function httpHygiene(app: FastifyInstance, { version }: { version: string 
 export default fp(httpHygiene, { name: 'http-hygiene' })
 
 /** What HTTP leaves to the server to refuse. Two readers of such a request could take it for different ones. */
-function faultOf({ method, headers, rawHeaders, httpVersion }: IncomingMessage): OrdersError | undefined {
+function faultOf({ method, url = '', headers, rawHeaders, httpVersion }: IncomingMessage): OrdersError | undefined {
   if (rawHeaders.length > maxHeaders * 2) {
     return new OrdersError('HEADERS_TOO_LARGE', `A request has at most ${maxHeaders} headers.`)
+  }
+  if (sizeOf(url, rawHeaders) > limits.headerSize) {
+    return new OrdersError('HEADERS_TOO_LARGE', `The headers have at most ${limits.headerSize} bytes beside the token.`)
   }
   if ((headers.host === undefined && httpVersion === '1.1') || isRepeated(rawHeaders, 'host')) {
     return new OrdersError('BAD_REQUEST', 'A request has one Host header.')
@@ -73,6 +76,16 @@ function faultOf({ method, headers, rawHeaders, httpVersion }: IncomingMessage):
     return new OrdersError('EXPECTATION_FAILED', 'The one expectation that can be met is 100-continue.')
   }
   return undefined
+}
+
+/** Bytes of the request line and the headers, about as they were sent. */
+function sizeOf(url: string, rawHeaders: string[]): number {
+  let size = url.length
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
+    if (name.length !== 13 || name.toLowerCase() !== 'authorization') size += name.length + value.length + 4
+  }
+  return size
 }
 
 function isRepeated(rawHeaders: string[], name: string): boolean {

@@ -20,14 +20,17 @@ const pagesOf = (origin: string) => ({
  * An OpenID issuer on loopback, whose requests are counted and which can be taken away. Whoever signs in there has the
  * name that they type; with `pages`, the pages of that origin are a client.
  */
-export async function startIssuer(t: Test, { audience = 'orders-api', pages = '', name = 'localhost' } = {}) {
+export async function startIssuer(
+  t: Test,
+  { audience = 'orders-api', pages = '', name = 'localhost', kid = 'first' } = {},
+) {
   const server: Server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const url = `http://${name}:${port}`
   const key: JWK = {
     ...(await exportJWK((await generateKeyPair('RS256', { extractable: true })).privateKey)),
-    kid: 'first',
+    kid,
     use: 'sig',
     alg: 'RS256',
   }
