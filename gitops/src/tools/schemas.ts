@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { globSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
@@ -13,7 +14,11 @@ type Definition = {
 }
 
 const { kubernetes, crds } = pins.schemas
-const contents = JSON.stringify([pins.schemas, checkedVersions.map(minorOf)])
+/** Definitions of resources that no package of a registry contains. */
+const ownDefinitions = globSync(join(import.meta.dirname, '../../schemas/*.yaml'))
+  .sort()
+  .map((file) => readFileSync(file, 'utf8'))
+const contents = JSON.stringify([pins.schemas, checkedVersions.map(minorOf), ownDefinitions])
 const folderName = `schemas-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}`
 const kubernetesFolder = (version: string) => `v${minorOf(version)}`
 const customFolder = 'custom'
@@ -47,6 +52,7 @@ export function installSchemas(say: (line: string) => void): Promise<string> {
         say(`schemas of ${crd.package} ${crd.version}`)
         await customSchemas(folder, sources, crd)
       }
+      for (const yaml of ownDefinitions) await writeSchemas(yaml, join(folder, customFolder))
     } finally {
       await rm(sources, { recursive: true, force: true })
     }
@@ -97,11 +103,14 @@ async function customSchemas(folder: string, sources: string, crd: (typeof crds)
   const to = join(folder, customFolder)
   await mkdir(to, { recursive: true })
   for (const name of await readdir(from)) {
-    if (!name.endsWith('.yaml')) continue
-    for (const document of parseAllDocuments(await readFile(join(from, name), 'utf8'))) {
-      for (const [file, schema] of schemasOf(document.toJS() as Definition | null)) {
-        await writeFile(join(to, file), JSON.stringify(schema))
-      }
+    if (name.endsWith('.yaml')) await writeSchemas(await readFile(join(from, name), 'utf8'), to)
+  }
+}
+
+async function writeSchemas(yaml: string, to: string) {
+  for (const document of parseAllDocuments(yaml)) {
+    for (const [file, schema] of schemasOf(document.toJS() as Definition | null)) {
+      await writeFile(join(to, file), JSON.stringify(schema))
     }
   }
 }
