@@ -77,8 +77,8 @@ async function freePort(): Promise<string> {
   return String(port)
 }
 
-/** What the ingress is to the service: TLS outside, HTTP inside. */
-async function startIngress(t: Test, { 'tls.crt': cert, 'tls.key': key }: Issued, port: string) {
+/** A proxy that stands for the Gateway: TLS outside, HTTP inside. */
+async function startGateway(t: Test, { 'tls.crt': cert, 'tls.key': key }: Issued, port: string) {
   const server = createServer({ cert, key }, (incoming, answer) => {
     const { method, url: path, headers } = incoming
     const inner = httpRequest({ port, method, path, headers }, (got) => {
@@ -163,11 +163,11 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
   })
 
   await t.test('smoke, over HTTPS', async (t) => {
-    const names = find('Ingress', 'orders-api').spec.tls[0].hosts as string[]
+    const names = find('HTTPRoute', 'orders-api').spec.hostnames as string[]
     const { container, env } = containerOf(find, 'Job', 'orders-smoke')
-    t.equal(container.args.at(-1), `https://${names[0]}/`, 'the Job asks for what the ingress serves')
-    const issued = await issue({ commonName: 'ingress', dnsNames: ['localhost'], usages: ['server auth'] })
-    const outside = await startIngress(t, issued, port)
+    t.equal(container.args.at(-1), `https://${names[0]}/`, 'the Job asks for the host of the route')
+    const issued = await issue({ commonName: 'gateway', dnsNames: ['localhost'], usages: ['server auth'] })
+    const outside = await startGateway(t, issued, port)
     const authority = join(t.testdir({ 'ca.crt': issued['ca.crt'] }), 'ca.crt')
     t.match(env.NODE_EXTRA_CA_CERTS, /\/ca\.crt$/)
     container.args.splice(-1, 1, `https://localhost:${outside}/`)

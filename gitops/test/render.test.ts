@@ -31,6 +31,7 @@ t.test('a target has a folder of its name in every room', async (t) => {
   t.strictSame(folders('targets/*/'), ['fork', ...targets].sort())
   t.strictSame(folders('bootstrap/overlays/*/'), targets)
   t.strictSame(folders('platform/cluster/overlays/*/'), targets)
+  t.strictSame(folders('platform/gateway/overlays/*/'), targets)
   t.strictSame(folders('apps/orders/overlays/*/'), [...targets, 'preview'].sort())
 })
 
@@ -99,7 +100,9 @@ t.test('a preview is what its pull request says', async (t) => {
   t.equal(one('Namespace').metadata.name, namespace)
   t.strictSame([...new Set(all.flatMap(({ metadata }) => metadata.namespace ?? []))], [namespace])
   t.equal(one('SecretStore').spec.provider.kubernetes.remoteNamespace, namespace)
-  const { host } = one('Ingress').spec.rules[0]
+  const { hostnames, parentRefs } = one('HTTPRoute').spec
+  const [host] = hostnames
+  t.equal(parentRefs[0].sectionName, 'previews', 'it shares the Gateway of dev, and not its host')
   t.match(host, /^orders-pr-7\.dev\./)
   t.match(yaml, `https://${host}/`, 'the smoke test asks for it')
   t.match(

@@ -26,7 +26,7 @@ export const exceptions: Exception[] = [
   },
   {
     check: 'networkpolicy-targets-pod',
-    object: /^NetworkPolicy\/orders-database$/,
-    because: 'The pods of the database are made by its operator, which the linter does not know.',
+    object: /^NetworkPolicy\/(orders-database|envoy)$/,
+    because: 'The pods of the database and of the Gateway are made by operators, which the linter does not know.',
   },
 ]

@@ -25,7 +25,7 @@ export async function createContext(
   fork.release('adopt', ...facts)
   fork.release('bump', '--env', 'local', '--image', image, '--commit', source)
   const authority = async () => {
-    const secret = await kubernetes.read('/api/v1/namespaces/orders-local/secrets/orders-api-tls')
+    const secret = await kubernetes.read('/api/v1/namespaces/gateway/secrets/orders-tls')
     return Buffer.from(String(secret?.data?.['ca.crt'] ?? ''), 'base64').toString()
   }
   return {

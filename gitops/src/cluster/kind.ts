@@ -24,8 +24,8 @@ containerdConfigPatches:
 nodes:
   - role: control-plane
     extraPortMappings:
-      - { containerPort: 80, hostPort: 80, listenAddress: 127.0.0.1 }
-      - { containerPort: 443, hostPort: 443, listenAddress: 127.0.0.1 }
+      - { containerPort: 30080, hostPort: 80, listenAddress: 127.0.0.1 }
+      - { containerPort: 30443, hostPort: 443, listenAddress: 127.0.0.1 }
 `
 
 /** Runs a program and answers its output; its errors are shown. Throws an Error when it fails or is missing. */
@@ -61,7 +61,17 @@ function createCluster(): string {
 /** Keeps what explains a failure in a folder: the logs of every node and pod, and the objects of Argo CD. */
 export async function keepKindLogs(folder: string, kubernetes: Kubernetes): Promise<void> {
   run('kind', ['export', 'logs', '--name', cluster, folder])
-  for (const kind of ['applications', 'appprojects', 'events', 'pods', 'jobs', 'certificates', 'clusters']) {
+  for (const kind of [
+    'applications',
+    'appprojects',
+    'events',
+    'pods',
+    'jobs',
+    'certificates',
+    'clusters',
+    'gateways',
+    'httproutes',
+  ]) {
     writeFileSync(
       join(folder, `${kind}.yaml`),
       await kubernetes.kubectl('get', kind, '--all-namespaces', '--output=yaml'),

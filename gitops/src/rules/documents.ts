@@ -70,6 +70,16 @@ export type ApplicationSource = {
   helm?: { valueFiles?: string[] }
 }
 
+/** A listener of a Gateway. */
+export type GatewayListener = {
+  name: string
+  port: number
+  protocol: string
+  hostname?: string
+  tls?: { certificateRefs?: { name: string }[] }
+  allowedRoutes?: { namespaces?: { from?: string; selector?: Selector } }
+}
+
 /** The fields of any resource that the rules look at; schemas have made sure of their types. */
 export type Spec = {
   replicas?: number
@@ -81,7 +91,7 @@ export type Spec = {
     rollingUpdate?: Surge
     canary?: Surge & {
       steps?: unknown[]
-      trafficRouting?: unknown
+      trafficRouting?: { plugins?: Record<string, { httpRoute?: string; namespace?: string }> }
       analysis?: { templates?: { templateName: string }[] }
       canaryService?: string
       stableService?: string
@@ -100,11 +110,23 @@ export type Spec = {
   limits?: { type: string; max?: Record<string, string | number> }[]
   resources?: Container['resources']
   ports?: { name?: string; port: number; targetPort?: string | number }[]
-  tls?: { hosts?: string[]; secretName?: string }[]
+  gatewayClassName?: string
+  listeners?: GatewayListener[]
+  parentRefs?: { name: string; sectionName?: string }[]
+  hostnames?: string[]
   rules?: {
-    host?: string
-    http?: { paths: { backend: { service?: { name: string; port: { name?: string; number?: number } } } }[] }
+    backendRefs?: { name: string; port?: number; weight?: number }[]
+    filters?: { requestRedirect?: { scheme?: string } }[]
   }[]
+  headers?: { earlyRequestHeaders?: { remove?: string[] } }
+  clientIPDetection?: unknown
+  enableProxyProtocol?: boolean
+  timeout?: { http?: { requestTimeout?: string } }
+  retry?: { retryOn?: { triggers?: string[] } }
+  requestBuffer?: unknown
+  listenerConfigurations?: { protocolPort: string; defaultCertificate?: string }[]
+  loadBalancerAttributes?: { key: string; value: string }[]
+  provider?: { kubernetes?: { envoyDeployment?: { replicas?: number; strategy?: { rollingUpdate?: Surge } } } }
   podSelector?: Selector
   policyTypes?: string[]
   ingress?: { from?: Peer[]; ports?: PolicyPort[] }[]

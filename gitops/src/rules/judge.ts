@@ -1,7 +1,9 @@
 import { argocdRules } from './argocd.ts'
+import { clientAddressRules } from './client-address.ts'
 import { configurationRules } from './configuration.ts'
 import { connectionRules } from './connections.ts'
 import type { Document } from './documents.ts'
+import { gatewayRules } from './gateway.ts'
 import { namespaceRules } from './namespace.ts'
 import { networkRules } from './network.ts'
 import { orderRules } from './order.ts'
@@ -15,6 +17,8 @@ export const rules: Record<string, Rule> = {
   ...securityRules,
   ...workloadRules,
   ...networkRules,
+  ...gatewayRules,
+  ...clientAddressRules,
   ...namespaceRules,
   ...orderRules,
   ...configurationRules,

@@ -7,7 +7,14 @@ const podSecurityVersion = `v${minorOf(targetVersion)}`
 
 type Found = [string, string][]
 
-const clusterWide = new Set(['Namespace', 'PriorityClass', 'ClusterRole', 'ClusterRoleBinding', 'ClusterIssuer'])
+const clusterWide = new Set([
+  'Namespace',
+  'PriorityClass',
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'ClusterIssuer',
+  'GatewayClass',
+])
 const ofCluster = ({ kind, apiVersion }: Document) =>
   clusterWide.has(kind) || apiVersion.startsWith('policies.kyverno.io/')
 
@@ -50,7 +57,7 @@ export const namespaceRules: Record<string, Rule> = {
   },
   'namespace-is-bounded': (set) =>
     ofKind(set, 'Namespace')
-      .filter(() => podsOf(set).some(({ owner }) => owner.metadata.name.startsWith('orders')))
+      .filter(() => podsOf(set).some(({ owner, operated }) => !operated && owner.metadata.name.startsWith('orders')))
       .flatMap((namespace) =>
         ['ResourceQuota', 'LimitRange']
           .filter((kind) => ofKind(set, kind).length === 0)

@@ -41,42 +41,22 @@ export const networkRules: Record<string, Rule> = {
   'service-stays-inside': (set) =>
     ofKind(set, 'Service')
       .filter(({ spec }) => !['ClusterIP', undefined].includes((spec as { type?: string })?.type))
-      .map((service) => [nameOf(service), 'is open beside the ingress: make it ClusterIP']),
-  'ingress-reaches-service': (set) =>
-    ofKind(set, 'Ingress').flatMap((ingress) =>
-      (ingress.spec?.rules ?? []).flatMap(({ http }) =>
-        (http?.paths ?? []).flatMap(({ backend }): Found => {
-          const service = ofKind(set, 'Service').find(({ metadata }) => metadata.name === backend.service?.name)
-          const wanted = backend.service?.port
-          const known = service?.spec?.ports?.some(({ name, port }) => name === wanted?.name || port === wanted?.number)
-          return known
-            ? []
-            : [[nameOf(ingress), `sends to ${backend.service?.name}, or a port of it, that does not exist`]]
-        }),
-      ),
-    ),
-  'ingress-is-encrypted': (set) =>
-    ofKind(set, 'Ingress').flatMap((ingress): Found => {
-      const { tls = [], rules = [] } = ingress.spec ?? {}
-      const covered = new Set(tls.flatMap(({ hosts = [], secretName }) => (secretName ? hosts : [])))
-      const bare = rules.find(({ host }) => !host || !covered.has(host))
-      if (bare) return [[nameOf(ingress), `serves ${bare.host ?? 'any host'} without a certificate: add it to tls`]]
-      const { annotations = {} } = ingress.metadata
-      const redirects = annotations['nginx.ingress.kubernetes.io/force-ssl-redirect'] === 'true'
-      return redirects ? [] : [[nameOf(ingress), 'answers plain HTTP: set force-ssl-redirect']]
-    }),
+      .map((service) => [nameOf(service), 'is open beside the Gateway: make it ClusterIP']),
   'certificate-has-issuer': (set) =>
-    ofKind(set, 'Ingress', 'Certificate').flatMap((document): Found => {
-      if (document.kind === 'Ingress') {
+    ofKind(set, 'Gateway', 'Certificate').flatMap((document): Found => {
+      if (document.kind === 'Gateway') {
         const issuer = document.metadata.annotations?.['cert-manager.io/cluster-issuer']
-        return issuer ? [] : [[nameOf(document), 'names no cert-manager.io/cluster-issuer for its certificate']]
+        const needed = document.spec?.listeners?.some(({ tls }) => tls?.certificateRefs?.length)
+        return issuer || !needed
+          ? []
+          : [[nameOf(document), 'names no cert-manager.io/cluster-issuer for its certificates']]
       }
       const { kind = 'Issuer', name } = document.spec?.issuerRef ?? {}
       const known = kind !== 'Issuer' || ofKind(set, 'Issuer').some(({ metadata }) => metadata.name === name)
       return known ? [] : [[nameOf(document), `is issued by Issuer/${name}, which is not in this set`]]
     }),
   'nothing-flows-by-default': (set) =>
-    podsOf(set).length === 0
+    podsOf(set).every(({ operated }) => operated)
       ? []
       : ['Ingress', 'Egress']
           .filter((direction) => !denies(set, direction))

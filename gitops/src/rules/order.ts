@@ -64,7 +64,7 @@ export const orderRules: Record<string, Rule> = {
         ...ofKind(set, 'ServiceAccount').filter(({ metadata }) => accountsOf(pods).includes(metadata.name)),
         ...secretsOf(pods).flatMap((name) => makers.get(name) ?? []),
       ]
-      return needed.filter(({ kind }) => kind !== 'Ingress').flatMap((first) => mustComeFirst(first, pods.owner))
+      return needed.flatMap((first) => mustComeFirst(first, pods.owner))
     }),
   'policies-come-before-pods': (set) =>
     podsOf(set).flatMap((pods) =>

@@ -18,6 +18,7 @@ export function podsOf(set: Document[]): Pods[] {
   return set.flatMap((owner) => {
     const { kind, spec = {}, metadata } = owner
     if (kind === 'Cluster' && owner.apiVersion.startsWith('postgresql.cnpg.io/')) return [databasePods(owner)]
+    if (kind === 'Gateway') return proxyPods(set, owner)
     if (!['Deployment', 'StatefulSet', 'Rollout', 'Job', 'DaemonSet'].includes(kind)) return []
     const template = kind === 'Rollout' && spec.workloadRef ? templateOfReference(set, owner) : spec.template
     if (!template?.spec) return []
@@ -59,10 +60,25 @@ export function scalerOf(set: Document[], { kind, metadata }: Document) {
 }
 
 function surgeOf({ spec = {} }: Document, replicas: number): number {
-  // Where the ingress divides the traffic, the old pods all stay until the new ones are as many.
+  // Where the Gateway divides the requests, the old pods all stay until the new ones are as many.
   if (spec.strategy?.canary?.trafficRouting) return replicas
   const surge = spec.strategy?.canary?.maxSurge ?? spec.strategy?.rollingUpdate?.maxSurge ?? '25%'
   return typeof surge === 'number' ? surge : Math.ceil((Number.parseInt(surge, 10) / 100) * replicas)
+}
+
+// What Envoy Gateway makes: proxies that listen on 10000 and the port of each listener, in a namespace of their own.
+function proxyPods(set: Document[], owner: Document): Pods[] {
+  const [proxy] = ofKind(set, 'EnvoyProxy')
+  if (!proxy) return []
+  const { replicas = 1 } = proxy.spec?.provider?.kubernetes?.envoyDeployment ?? {}
+  const listeners = (owner.spec?.listeners ?? []).map(({ port }) => ({ containerPort: 10_000 + port }))
+  const labels = {
+    'app.kubernetes.io/name': 'envoy',
+    'gateway.envoyproxy.io/owning-gateway-name': owner.metadata.name,
+  }
+  const container: Container = { name: 'envoy', ports: [...listeners, { name: 'metrics', containerPort: 19_001 }] }
+  const base = { owner, labels, spec: { containers: [container] }, ends: false, operated: true }
+  return [{ ...base, least: replicas, most: replicas + 1 }]
 }
 
 // What CloudNativePG makes: instances that listen here, and one Job at a time that prepares or joins an instance.

@@ -35,13 +35,13 @@ export const accountsOf = ({ spec }: Pods): string[] => given([spec.serviceAccou
 /** What makes each Secret of a set: none is in Git. */
 export function secretMakers(set: Document[]): Map<string, Document> {
   const makers = new Map<string, Document>()
-  for (const document of ofKind(set, 'ExternalSecret', 'Certificate', 'Ingress', 'Cluster')) {
+  for (const document of ofKind(set, 'ExternalSecret', 'Certificate', 'Gateway', 'Cluster')) {
     const { kind, metadata, spec = {} } = document
-    const tls = kind === 'Ingress' ? (spec.tls ?? []).map(({ secretName }) => secretName) : []
+    const tls = (spec.listeners ?? []).flatMap(({ tls }) => tls?.certificateRefs ?? []).map(({ name }) => name)
     const made = {
       ExternalSecret: [spec.target?.name ?? metadata.name],
       Certificate: [spec.secretName],
-      Ingress: tls,
+      Gateway: tls,
       Cluster: [`${metadata.name}-app`],
     }[kind]
     for (const name of made ?? []) if (name !== undefined) makers.set(name, document)
