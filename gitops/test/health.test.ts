@@ -28,3 +28,30 @@ t.test('a required Application that cannot be compared or synced fails its wave'
     status: 'Healthy',
   })
 })
+
+const gateway = (status?: object) =>
+  healthOf('gateway.networking.k8s.io_Gateway', {
+    kind: 'Gateway',
+    metadata: { name: 'orders', generation: 2 },
+    status,
+  })
+const programmed = { type: 'Programmed', status: 'True', observedGeneration: 2 }
+
+t.test('a Gateway is Progressing until it and each listener are programmed', async (t) => {
+  const waiting = { type: 'Programmed', status: 'False', observedGeneration: 2, message: 'no certificate' }
+  const unresolved = { type: 'ResolvedRefs', status: 'False', reason: 'InvalidCertificateRef' }
+  t.match(await gateway(), { status: 'Progressing' })
+  t.strictSame(
+    await gateway({
+      conditions: [programmed],
+      listeners: [{ name: 'https', conditions: [unresolved, waiting] }],
+    }),
+    { status: 'Progressing', message: 'https: no certificate' },
+  )
+  t.match(await gateway({ conditions: [{ ...programmed, observedGeneration: 1 }] }), { status: 'Progressing' })
+})
+
+t.test('a Gateway is Healthy when it and each listener are programmed', async (t) => {
+  const listeners = [{ name: 'https', conditions: [programmed] }]
+  t.match(await gateway({ conditions: [programmed], listeners }), { status: 'Healthy' })
+})

@@ -6,15 +6,17 @@ const providers: Record<string, string> = {
   'argoproj.io': 'argo-rollouts',
   'cert-manager.io': 'cert-manager',
   'external-secrets.io': 'external-secrets',
+  'gateway.envoyproxy.io': 'envoy-gateway',
+  'gateway.k8s.aws': 'aws-load-balancer-controller',
+  'gateway.networking.k8s.io': 'gateway-crds',
   'keda.sh': 'keda',
   'monitoring.coreos.com': 'prometheus-operator-crds',
-  'networking.k8s.io/Ingress': 'ingress-nginx',
   'policies.kyverno.io': 'kyverno',
   'postgresql.cnpg.io': 'cloudnative-pg',
 }
 
-/** The overlay that holds the issuers, priorities and admission policies that the service's own objects refer to. */
-const clusterObjects = 'cluster'
+/** The overlays that hold what the service's own objects refer to: issuers, priorities and policies; the Gateway. */
+const sharedOverlays = ['cluster', 'gateway']
 
 /** Does the health script of `platform/argocd/values.yaml` make a sync wave wait for this Application. */
 const waited = ({ metadata }: Document) => metadata.labels?.['required-by'] !== undefined
@@ -26,11 +28,7 @@ const resourcesOf = (application: Document, sets: Map<string, Document[]>) => {
   )
 }
 
-const providersOf = (resources: Document[]) =>
-  resources.flatMap((resource) => {
-    const group = groupOf(resource)
-    return providers[`${group}/${resource.kind}`] ?? providers[group] ?? []
-  })
+const providersOf = (resources: Document[]) => resources.flatMap((resource) => providers[groupOf(resource)] ?? [])
 
 /** The names of the Applications without which the service of a set cannot be synced. */
 function requiredBy(set: Document[], sets: Map<string, Document[]>): Set<string> {
@@ -38,9 +36,9 @@ function requiredBy(set: Document[], sets: Map<string, Document[]>): Set<string>
     ({ spec }) => (spec?.template?.spec ?? spec)?.project !== 'platform' && !isRoot(spec?.project),
   )
   if (services.length === 0) return new Set()
-  const cluster = ofKind(set, 'Application').filter(({ metadata }) => metadata.name === clusterObjects)
-  const resources = [...services, ...cluster].flatMap((application) => resourcesOf(application, sets))
-  return new Set([clusterObjects, ...providersOf(resources)])
+  const shared = ofKind(set, 'Application').filter(({ metadata }) => sharedOverlays.includes(metadata.name))
+  const resources = [...services, ...shared].flatMap((application) => resourcesOf(application, sets))
+  return new Set([...sharedOverlays, ...providersOf(resources)])
 }
 
 const isRoot = (project: string | undefined) => project === 'root'
