@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { createServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
@@ -13,9 +13,11 @@ import { gitopsRoot } from '../src/render.ts'
 import { type CertificateSpec, createAuthority, type Issued, newPrivateKey } from './cluster/certificates.ts'
 import { startFromManifest } from './cluster/database.ts'
 import { containerOf, type Find, readManifests, secretsAt } from './cluster/manifests.ts'
+import { askRedis, startRedisFromManifest } from './cluster/redis.ts'
 
 const mount = '/etc/orders/secrets/database'
 const guestsMount = '/etc/orders/secrets/guests'
+const redisMount = '/etc/orders/secrets/redis'
 const root = join(gitopsRoot, '..')
 const issue = await createAuthority()
 
@@ -117,11 +119,17 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
 
   const { folder, url } = await secretFolder(t, find, 'Deployment', 'orders-api', values)
   const [port, adminPort] = [await freePort(), await freePort()]
+  t.strictSame(secretsAt(find, 'Deployment', 'orders-api', redisMount), ['orders-redis', 'orders-redis-tls'])
+  const redis = await startRedisFromManifest(t, find, issue, await freePort())
+  const { env } = containerOf(find, 'Deployment', 'orders-api')
+  const ofRedis = (name: string) => env[name]?.replace(redisMount, redis) ?? ''
   const { child, said } = start(find, 'Deployment', 'orders-api', folder, {
     HOST: '127.0.0.1',
     PORT: port,
     ADMIN_PORT: adminPort,
     GUEST_KEYS_FILE: await writeGuestKeys(t, find, folder),
+    REDIS_URL_FILE: ofRedis('REDIS_URL_FILE'),
+    NODE_EXTRA_CA_CERTS: ofRedis('NODE_EXTRA_CA_CERTS'),
   })
   t.teardown(() => child.kill('SIGKILL'))
   const { startupProbe, readinessProbe, livenessProbe } = containerOf(find, 'Deployment', 'orders-api').container
@@ -139,6 +147,19 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
       `SELECT DISTINCT usename, ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE application_name = 'orders'`,
     )
     t.strictSame(rows, [{ usename: 'orders_api', ssl: true }])
+  })
+
+  await t.test('count in Redis, over TLS, as a user of few rights', async (t) => {
+    const address = (await readFile(join(redis, 'url'), 'utf8')).trim()
+    const metrics = `http://127.0.0.1:${adminPort}/metrics`
+    await until(async () => /^orders_rate_limits_shared 1$/m.test(await (await fetch(metrics)).text()))
+    const ca = await readFile(join(redis, 'ca.crt'), 'utf8')
+    t.equal(await askRedis(address, ca, 'GET orders:limit:none'), '$-1', 'its own keys')
+    t.match(await askRedis(address, ca, 'GET other'), /NOPERM/, 'no other keys')
+    t.match(await askRedis(address, ca, 'FLUSHALL'), /NOPERM/, 'no other commands')
+    t.match(await askRedis(address.replace('//orders:', '//default:'), ca, 'PING'), /WRONGPASS|NOAUTH/, 'no other user')
+    const stranger = (await (await createAuthority())({ commonName: 'stranger', usages: [] }))['ca.crt']
+    await t.rejects(askRedis(address, stranger, 'PING'), /certificate/, 'no certificate of another authority')
   })
 
   await t.test('work, as a user of its own', async (t) => {
@@ -205,6 +226,11 @@ t.test('the commands of the manifests run as the manifests say', async (t) => {
     t.ok(performance.now() - started < grace)
   })
 })
+
+/** Waits until a condition holds. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await delay(50)
+}
 
 /** The status of the first answer. Throws when the process ends before there is one. */
 async function firstStatus(child: ChildProcess, url: string): Promise<number> {

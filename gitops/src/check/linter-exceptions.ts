@@ -20,6 +20,11 @@ export const exceptions: Exception[] = [
     because: 'KEDA owns its replicas, which the linter does not know; while its only pod moves, events wait.',
   },
   {
+    check: 'deployment-replicas',
+    object: /^Deployment\/orders-redis$/,
+    because: 'Its counts are of one minute; while its only pod moves, each process of the service counts by itself.',
+  },
+  {
     check: 'horizontalpodautoscaler-replicas',
     object: /^HorizontalPodAutoscaler\/orders-api$/,
     because: 'A laptop, dev and previews have one pod; the rule enough-pods-to-lose-one looks after the others.',

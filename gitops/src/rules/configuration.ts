@@ -43,6 +43,11 @@ const noStringThat =
         .map(([path]): Found[number] => [`${nameOf(document)} ${path}`, says]),
     )
 
+const generatorsOf = (spec: Document['spec']) =>
+  (spec?.dataFrom ?? []).flatMap(({ sourceRef }) => sourceRef?.generatorRef ?? [])
+const made = (set: Document[], { kind, name }: { kind: string; name: string }) =>
+  ofKind(set, kind).some(({ metadata }) => metadata.name === name)
+
 // Jobs read no more than the service does.
 const settingsOf = ({ settings }: Facts, { args }: Container) => settings[args?.[0] ?? ''] ?? settings[server] ?? []
 const isKnown = (facts: Facts, container: Container, name: string) =>
@@ -115,9 +120,12 @@ export const configurationRules: Record<string, Rule> = {
     ofKind(set, 'ExternalSecret')
       .filter(({ spec }) => spec?.secretStoreRef?.kind !== 'ClusterSecretStore')
       .filter(
-        ({ spec }) => !ofKind(set, 'SecretStore').some(({ metadata }) => metadata.name === spec?.secretStoreRef?.name),
+        ({ spec }) =>
+          !generatorsOf(spec).every((generator) => made(set, generator)) ||
+          (generatorsOf(spec).length === 0 &&
+            !made(set, { kind: 'SecretStore', name: spec?.secretStoreRef?.name ?? '' })),
       )
-      .map((document) => [nameOf(document), 'asks a SecretStore that is not in this set']),
+      .map((document) => [nameOf(document), 'asks a SecretStore, or a generator, that is not in this set']),
   'no-secret-in-git': (set) =>
     ofKind(set, 'Secret')
       .filter(({ data, stringData }) => Object.keys({ ...data, ...stringData }).length > 0)
@@ -153,6 +161,10 @@ export const configurationRules: Record<string, Rule> = {
   'database-is-verified': noStringThat(
     (text) => /^postgres(ql)?:\/\//.test(text) && !/[?&]sslmode=verify-full(&|$)/.test(text),
     'reaches the database without checking who answers: add sslmode=verify-full',
+  ),
+  'redis-is-encrypted': noStringThat(
+    (text) => text.startsWith('redis://'),
+    'reaches Redis without TLS: write rediss://',
   ),
   'no-placeholder': noStringThat(
     (text) => /\bfact\b|-environment-|\b(TODO|FIXME|CHANGE-?ME|REPLACE-?ME|PLACEHOLDER)\b|<[a-z][a-z-]*>/.test(text),

@@ -137,6 +137,7 @@ export type Spec = {
   target?: { name?: string; template?: { data?: Labels } }
   data?: { secretKey: string }[]
   secretStoreRef?: { name: string; kind?: string }
+  dataFrom?: { sourceRef?: { generatorRef?: Reference } }[]
   secretName?: string
   issuerRef?: { name: string; kind?: string }
   project?: string

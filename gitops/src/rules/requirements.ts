@@ -9,6 +9,7 @@ const providers: Record<string, string> = {
   'gateway.envoyproxy.io': 'envoy-gateway',
   'gateway.k8s.aws': 'aws-load-balancer-controller',
   'gateway.networking.k8s.io': 'gateway-crds',
+  'generators.external-secrets.io': 'external-secrets',
   'keda.sh': 'keda',
   'monitoring.coreos.com': 'prometheus-operator-crds',
   'policies.kyverno.io': 'kyverno',
