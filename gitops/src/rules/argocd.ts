@@ -1,4 +1,4 @@
-import { type ApplicationSource, type Document, groupOf, nameOf, ofKind } from './documents.ts'
+import { type ApplicationSource, type Document, type GroupKind, groupOf, nameOf, ofKind } from './documents.ts'
 import type { Facts, Rule } from './rule.ts'
 
 type Found = [string, string][]
@@ -36,11 +36,21 @@ const every =
   (set, facts) =>
     applications(set).flatMap((app) => look(app, set, facts).map((says): Found[number] => [app.name, says]))
 
-/** The kinds that a project lets into a namespace or, for what is in none, into the cluster. */
-const allows = ({ spec = {} }: Document, resource: Document) =>
-  (resource.metadata.namespace === undefined ? spec.clusterResourceWhitelist : spec.namespaceResourceWhitelist)?.some(
-    ({ group, kind }) => group === groupOf(resource) && kind === resource.kind,
-  )
+/** Does a project allow this resource: by its kind and, if it is in no namespace, by its name too. */
+const allows = ({ spec = {} }: Document, resource: Document, name: string) =>
+  resource.metadata.namespace === undefined
+    ? spec.clusterResourceWhitelist?.some((allowed) => isOf(allowed, resource) && matches(allowed.name ?? '*', name))
+    : spec.namespaceResourceWhitelist?.some((allowed) => isOf(allowed, resource))
+const isOf = ({ group, kind }: GroupKind, resource: Document) => group === groupOf(resource) && kind === resource.kind
+
+/** The kinds whose objects a chart names, and another version of it names otherwise. */
+const namedByCharts = new Set([
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'CustomResourceDefinition',
+  'MutatingWebhookConfiguration',
+  'ValidatingWebhookConfiguration',
+])
 
 /** Does a failed sync get further attempts. Unlimited ones must read the newest commit, or they repeat a bad one. */
 const retries = ({ limit = 0, refresh = false }: { limit?: number; refresh?: boolean } = {}) =>
@@ -78,7 +88,12 @@ export const argocdRules: Record<string, Rule> = {
     const project = projectOf(set, app)
     if (!project) return []
     const resources = sourcesOf(app).flatMap(({ path }) => sets.get(path?.replace(/^gitops\//, '') ?? '') ?? [])
-    const refused = resources.filter((resource) => !allows(project, resource)).map(nameOf)
+    // An ApplicationSet sets the namespace of what it makes.
+    const named = ({ kind, metadata }: Document) =>
+      app.document.kind === 'ApplicationSet' && kind === 'Namespace'
+        ? (app.spec.destination?.namespace ?? '')
+        : metadata.name
+    const refused = resources.filter((resource) => !allows(project, resource, named(resource))).map(nameOf)
     return refused.length > 0 ? [`makes what its project does not list: ${[...new Set(refused)].join(', ')}`] : []
   }),
   'application-in-its-namespaces': every((app, set, { sets }) => {
@@ -147,6 +162,18 @@ export const argocdRules: Record<string, Rule> = {
         sourceRepos.some((url) => url.includes('*')) || kinds.some((k) => k.includes('*')) || places.includes('*')
       return star ? [[nameOf(project), 'allows everything by a *: list sources, namespaces and kinds']] : []
     }),
+  'project-names-cluster-objects': (set) =>
+    ofKind(set, 'AppProject').flatMap((project) =>
+      (project.spec?.clusterResourceWhitelist ?? []).flatMap(({ kind, name = '' }): Found => {
+        if (!/^\**$/.test(name) || (project.metadata.name === 'platform' && namedByCharts.has(kind))) {
+          const own = project.spec?.destinations?.some(({ namespace }) => namespace === name)
+          return kind !== 'Namespace' || own
+            ? []
+            : [[nameOf(project), `may change the namespace ${name}, which is none of its destinations`]]
+        }
+        return [[nameOf(project), `may change any ${kind}, whoever owns it: add the name to clusterResourceWhitelist`]]
+      }),
+    ),
   'default-project-is-empty': (set) =>
     ofKind(set, 'AppProject').flatMap((project): Found => {
       const { sourceRepos = [], destinations = [] } = project.spec ?? {}

@@ -60,7 +60,7 @@ export type Peer = {
   ipBlock?: { cidr: string; except?: string[] }
 }
 export type PolicyPort = { port?: string | number; protocol?: string }
-export type GroupKind = { group: string; kind: string }
+export type GroupKind = { group: string; kind: string; name?: string }
 export type ApplicationSource = {
   repoURL: string
   path?: string
