@@ -1,7 +1,7 @@
 /** Where the API of a registry is, if not under the name that images carry. */
 const hosts: Record<string, string> = { 'docker.io': 'registry-1.docker.io' }
 
-const timeoutMs = 20_000
+const timeoutMs = 10_000
 
 /**
  * Requests `path` below `/v2/` from a registry, by the OCI distribution specification. If the registry asks for a token,

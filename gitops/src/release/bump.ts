@@ -1,5 +1,6 @@
 import { admit, type Candidate, refuseForeign } from './admission.ts'
 import { type Environment, releasePath } from './environments.ts'
+import { refuseMissing } from './image-check.ts'
 import { by, type Edit, type Place, publish, short } from './publish.ts'
 import { Refusal } from './refusal.ts'
 import { describe, readRelease, sameRelease, writeRelease } from './release-file.ts'
@@ -30,6 +31,7 @@ export async function placeRelease(main: Snapshot, env: Environment, candidate: 
       throw new Refusal(`${env} runs ${missing.name} too: give one --image for each image of the commit`)
     }
     await admit(main, env, current, candidate)
+    await refuseMissing(candidate.images)
   }
   return {
     files: { [path]: sameRelease(current, candidate) && text ? text : writeRelease(text, path, candidate) },

@@ -1,4 +1,5 @@
 import { type Environment, quarantinePath, releasePath } from './environments.ts'
+import { refuseMissing } from './image-check.ts'
 import { by, type Place, publish, short } from './publish.ts'
 import { addQuarantined, concerns, dropQuarantined, type Quarantined, readQuarantine } from './quarantine.ts'
 import { Refusal } from './refusal.ts'
@@ -25,6 +26,7 @@ export async function rollback(place: Place, env: Environment, { to, reason }: R
     left = current
     const quarantine = await main.read(quarantinePath)
     target = await earlierRelease(main, env, current, readQuarantine(quarantine, quarantinePath), to)
+    await refuseMissing(target.images)
     const kept = target.images.map(({ digest }) => digest)
     const entry: Quarantined = {
       environment: env,
@@ -69,12 +71,10 @@ async function earlierRelease(
     const named = to !== undefined
     if (quarantined.some((entry) => concerns(entry, past))) {
       if (named) refusal = `${short(past.commit)} was rolled back itself and is quarantined: choose another`
-    } else if (
-      past.commit === current.commit ||
-      sameImages(past, current) ||
-      !(await main.isAncestor(past.commit, current.commit))
-    ) {
+    } else if (past.commit === current.commit || !(await main.isAncestor(past.commit, current.commit))) {
       if (named) refusal = `${short(past.commit)} is not older than ${short(current.commit)}, which ${env} asks for`
+    } else if (sameImages(past, current)) {
+      refusal = `${short(past.commit)} runs the same image as ${short(current.commit)}, so a rollback to it changes nothing: bump a commit that mends it`
     } else return past
   }
   throw new Refusal(refusal)
