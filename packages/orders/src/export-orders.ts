@@ -5,24 +5,29 @@ import { OrdersError } from './errors.ts'
 import { filtered } from './order-repository.ts'
 import { type OrderRow, orderColumns } from './row.ts'
 
-const maxExports = 2 // each holds a connection for as long as its reader takes
-const fetchSize = 1000
+/** Each export holds a connection for as long as its reader takes. */
+const maxExports = 4
+/** Rows that are in memory at once; a row has up to 70 kB. */
+const fetchSize = 100
 
 /** Reading of all orders at once. */
 export function createExporting(database: Database) {
+  const atOnce = Math.max(1, Math.min(maxExports, Math.floor(database.poolState().max * 0.4)))
   let running = 0
 
   /**
-   * Hands every order that the filter lets through to `onRows`, newest first, a thousand at a time, from one snapshot
+   * Hands every order that the filter lets through to `onRows`, newest first, a hundred at a time, from one snapshot
    * of the database; at least once, if with no order at all. It waits for each promise that `onRows` returns, for a
-   * minute at most, and ends with its error. Throws OVERLOADED if two exports are running in this process.
+   * minute at most, and ends with its error. Throws OVERLOADED if four exports are running in
+   * this process, or as many as two of five connections of its pool.
    */
   async function exportOrders(
     orgId: string,
     filter: OrderFilter,
     onRows: (rows: OrderRow[]) => Promise<void>,
   ): Promise<void> {
-    if (running >= maxExports) throw new OrdersError('OVERLOADED', `${maxExports} exports are running already.`)
+    if (running >= atOnce)
+      throw new OrdersError('OVERLOADED', `This server serves at most ${atOnce} exports at a time.`)
     running++
     try {
       const options = { isolation: 'repeatable read', readOnly: true } as const

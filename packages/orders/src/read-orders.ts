@@ -5,11 +5,14 @@ import { notFound } from './change-order.ts'
 import { createCursors } from './cursor.ts'
 import type { EventStore } from './history/event-store.ts'
 import { selectOrders, selectPage, selectStats } from './order-repository.ts'
+import { createRoom } from './page-bytes.ts'
 import { type OrderRow, toOrder } from './row.ts'
 
 type Page = { filter: OrderFilter; limit: number; cursor: string | undefined }
 
 export const maxPage = 200
+/** Rows that are read at once: a page of large orders is full before all of them are read. */
+const stepRows = 50
 
 /** Reads. Requests for single orders, and requests for one and the same page, share a query. */
 export function createReading(database: Database, history: EventStore, cursorKey: Buffer) {
@@ -52,15 +55,40 @@ export function createReading(database: Database, history: EventStore, cursorKey
 
   async function readPage(orgId: string, { filter, limit, cursor }: Page, scope: string): Promise<OrderPage> {
     const size = Math.min(limit, maxPage)
-    const after = cursor === undefined ? undefined : cursors.open(scope, cursor)
-    const rows = await database.readInTenant<OrderRow>(orgId, selectPage(orgId, filter, size, after))
-    const last = rows.length > size ? rows[size - 1] : undefined
-    return { data: rows.slice(0, size).map(toOrder), next_cursor: last ? cursors.seal(scope, last) : null }
+    const data: Order[] = []
+    const hasRoom = createRoom()
+    let last = cursor === undefined ? undefined : cursors.open(scope, cursor)
+    for (let more = true; more && data.length < size; ) {
+      const step = Math.min(stepRows, size - data.length)
+      const rows = await database.readInTenant<OrderRow>(orgId, selectPage(orgId, filter, step, last))
+      more = rows.length > step
+      for (const row of rows.slice(0, step)) {
+        const order = toOrder(row)
+        if (!hasRoom(order)) return { data, next_cursor: last ? cursors.seal(scope, last) : null }
+        data.push(order)
+        last = row
+      }
+      if (!more) return { data, next_cursor: null }
+    }
+    return { data, next_cursor: last ? cursors.seal(scope, last) : null }
   }
 
-  /** The history of an order, oldest first, from the event after the sequence `after`. Throws ORDER_NOT_FOUND. */
+  /**
+   * The history of an order, oldest first, from the event after the sequence `after`; fewer than `limit` if they are
+   * large. Throws ORDER_NOT_FOUND.
+   */
   async function listEvents(orgId: string, id: string, { after = 0, limit = maxPage } = {}): Promise<OrderEvent[]> {
-    const events = await history.read(orgId, id, { after, limit })
+    const events: OrderEvent[] = []
+    const hasRoom = createRoom()
+    for (let more = true; more && events.length < limit; ) {
+      const step = Math.min(stepRows, limit - events.length)
+      const found = await history.read(orgId, id, { after: events.at(-1)?.sequence ?? after, limit: step })
+      more = found.length === step
+      for (const event of found) {
+        if (!hasRoom(event)) return events
+        events.push(event)
+      }
+    }
     if (events.length === 0) await getOrder(orgId, id)
     return events
   }

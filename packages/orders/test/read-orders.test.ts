@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { OrderFilter } from '@orders/schema'
 import t from 'tap'
 import { createCursors } from '../src/cursor.ts'
+import { createRoom } from '../src/page-bytes.ts'
 import { toRfc3339 } from '../src/row.ts'
 import { rowsOf, startOrders } from './service.ts'
 
@@ -207,4 +208,62 @@ t.test('times come in RFC 3339 with milliseconds, whatever PostgreSQL leaves out
     )
     t.equal(toRfc3339(row.text), `2026-02-03T04:05:06.${expected}Z`)
   }
+})
+
+t.test('a page holds at most 1 MiB, and the next page begins where it ended', async (t) => {
+  const service = await startOrders(t)
+  const { orders, org, admin } = service
+  await admin.query(
+    `INSERT INTO orders (org_id, id, amount, currency, metadata)
+    SELECT $1, 'large-' || n, 1, 'EUR', (SELECT jsonb_object_agg('k' || k, repeat('ü', 450)) FROM generate_series(1, 50) k)
+    FROM generate_series(1, 70) n`,
+    [org],
+  )
+  await insert(
+    service,
+    Array.from({ length: 200 }, (_, i) => ({
+      id: `small-${i}`,
+      description: 'x'.repeat(499),
+      created_at: '2020-01-01',
+    })),
+  )
+
+  const small = await orders.listOrders(org, { filter: { q: 'small-' }, limit: 200, cursor: undefined })
+  const pages = await readAll(service, { q: 'large-' }, 200)
+  const first = await orders.listOrders(org, { filter: { q: 'large-' }, limit: 200, cursor: undefined })
+
+  t.equal(small.data.length, 200, 'small orders fill a page by their number')
+  t.ok(Buffer.byteLength(JSON.stringify(first.data)) <= 1024 * 1024)
+  t.ok(Buffer.byteLength(JSON.stringify(first.data)) > 900_000, 'no page is shorter than it has to be')
+  t.strictSame(new Set(pages.flat()).size, 70)
+  t.equal(pages.flat().length, 70, 'each order is on one page')
+})
+
+t.test('a page has room for its first order, however large', async (t) => {
+  const fits = createRoom(10)
+  const large = { description: 'x'.repeat(100), metadata: {} } as never
+  t.strictSame([fits(large), fits(large)], [true, false])
+})
+
+t.test('a history of large events comes in parts', async (t) => {
+  const service = await startOrders(t)
+  const { orders, org, admin } = service
+  await orders.placeOrder(org, { id: 'a', amount: 1 })
+  await admin.query(
+    `INSERT INTO order_events (org_id, order_number, sequence, type, status, description, metadata)
+    SELECT org_id, number, n, 'orders.order.updated.v1', 'placed', NULL,
+      (SELECT jsonb_object_agg('k' || k, repeat('x', 450)) FROM generate_series(1, 50) k)
+    FROM orders, generate_series(2, 100) n WHERE org_id = $1`,
+    [org],
+  )
+  const sequences: number[] = []
+  for (let part = await orders.listEvents(org, 'a'); part.length > 0; ) {
+    t.ok(Buffer.byteLength(JSON.stringify(part)) <= 1024 * 1024)
+    sequences.push(...part.map(({ sequence }) => sequence))
+    part = await orders.listEvents(org, 'a', { after: sequences.at(-1) ?? 0 })
+  }
+  t.strictSame(
+    sequences,
+    Array.from({ length: 100 }, (_, i) => i + 1),
+  )
 })
