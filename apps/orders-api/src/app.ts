@@ -22,6 +22,7 @@ import database from './plugins/database.ts'
 import health from './plugins/health.ts'
 import httpHygiene from './plugins/http-hygiene.ts'
 import metrics from './plugins/metrics.ts'
+import openMode from './plugins/open-mode.ts'
 import openapi from './plugins/openapi.ts'
 import orderStream from './plugins/order-stream.ts'
 import orders from './plugins/orders.ts'
@@ -61,6 +62,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
 
   await server.register(problems)
   await server.register(httpHygiene, { version: config.ORDERS_COMMIT })
+  if (config.AUTH_MODE === 'open') await server.register(openMode, { hosts: hostsOf(config) })
   await server.register(slowBody)
   await server.register(strictJson)
   await server.register(query)
@@ -80,7 +82,8 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     people: given.people,
   })
   await server.register(openapi)
-  await server.register(metrics, { endpoint: config.ADMIN_PORT === undefined ? '/metrics' : null })
+  const isPublic = config.ADMIN_PORT === undefined && config.AUTH_MODE === 'open'
+  await server.register(metrics, { endpoint: isPublic ? '/metrics' : null })
   await server.register(orders, {
     defaultCurrency: config.DEFAULT_CURRENCY,
     cosmosEndpoint: config.HISTORY_COSMOS_ENDPOINT,
@@ -127,3 +130,8 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
   })
   await server.register(cspReports)
 }
+
+const hostsOf = ({ ALLOWED_HOSTS = '', PUBLIC_URL }: Config): string[] => [
+  ...ALLOWED_HOSTS.split(',').filter((host) => host !== ''),
+  ...(PUBLIC_URL === undefined ? [] : [new URL(PUBLIC_URL).host]),
+]

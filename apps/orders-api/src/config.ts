@@ -9,7 +9,9 @@ const Port = (description: string, options = {}) =>
 export const Settings = Type.Object({
   PORT: Port('Port of the API and the pages; 0 takes any free one.', { default: 8000 }),
   HOST: Type.String({ default: 'localhost', description: 'Address to listen on; 0.0.0.0 in a container.' }),
-  ADMIN_PORT: Type.Optional(Port('Own port for /metrics, which then leaves PORT.')),
+  ADMIN_PORT: Type.Optional(
+    Port('Own port for /metrics, which then leaves PORT; without it, /metrics is served only with AUTH_MODE=open.'),
+  ),
   DATABASE_URL: Secret({ description: 'postgresql:// address of the database.' }),
   DATABASE_POOL_MAX: Type.Integer({
     minimum: 2,
@@ -27,6 +29,14 @@ export const Settings = Type.Object({
     default: 'open',
     description: 'open: who sends no token is a member of the organisation default; required: is refused.',
   }),
+  ALLOWED_HOSTS: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9._:\\[\\]-]+(,[A-Za-z0-9._:\\[\\]-]+)*$',
+      examples: ['orders.lan,192.168.1.5'],
+      description:
+        'Host names that requests may be sent to with AUTH_MODE=open, beside localhost, loopback addresses and that of PUBLIC_URL.',
+    }),
+  ),
   GUEST_KEYS: Type.Optional(
     Secret({
       description:

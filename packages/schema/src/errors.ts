@@ -71,8 +71,8 @@ export const errorCatalogue = {
   },
   CROSS_SITE_REQUEST: {
     status: 403,
-    title: 'The form was sent from another site',
-    help: 'Open the page on this site and send its own form.',
+    title: 'Request from another site',
+    help: 'Open a page of this service and send its own form. A browser cannot call the API from the pages of another site.',
   },
   NOT_FOUND: { status: 404, title: 'There is nothing at this address', help: 'See /docs for the routes there are.' },
   ORDER_NOT_FOUND: {
@@ -200,6 +200,11 @@ export const errorCatalogue = {
     status: 417,
     title: 'The Expect header cannot be met',
     help: 'Leave Expect out, or send 100-continue.',
+  },
+  HOST_NOT_ALLOWED: {
+    status: 421,
+    title: 'Host name not allowed',
+    help: 'Use localhost or a loopback address, or add the name to the setting ALLOWED_HOSTS.',
   },
   IDEMPOTENCY_MISMATCH: {
     status: 422,

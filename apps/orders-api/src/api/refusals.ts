@@ -4,6 +4,8 @@ import { type TSchema, Type } from '@sinclair/typebox'
 // What any route may answer, whatever it does.
 const everywhere: ErrorCode[] = [
   'VALIDATION_FAILED',
+  'CROSS_SITE_REQUEST',
+  'HOST_NOT_ALLOWED',
   'REQUEST_TIMEOUT',
   'URI_TOO_LONG',
   'EXPECTATION_FAILED',

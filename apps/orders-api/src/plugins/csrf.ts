@@ -4,6 +4,7 @@ import { OrdersError } from '@orders/orders'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { cookieName, cookieOptions, readCookie } from '../access/cookies.ts'
+import { hasOwnOrigin } from '../access/origin.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -52,11 +53,9 @@ async function csrf(app: FastifyInstance) {
 export default fp(csrf, { name: 'csrf' })
 
 /** Browsers send Sec-Fetch-Site to https and localhost only; everywhere else Origin has to do. */
-function isSameSite({ headers, protocol, host }: FastifyRequest): boolean {
-  const site = headers['sec-fetch-site']
-  if (site !== undefined) return site === 'same-origin' || site === 'none'
-  const own = URL.parse(`${protocol}://${host}`)?.host // without the port that the scheme implies
-  return own !== undefined && URL.parse(headers.origin ?? '')?.host === own
+function isSameSite(request: FastifyRequest): boolean {
+  const site = request.headers['sec-fetch-site']
+  return site === undefined ? hasOwnOrigin(request) : site === 'same-origin' || site === 'none'
 }
 
 function hasToken(request: FastifyRequest): boolean {
