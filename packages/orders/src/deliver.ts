@@ -7,8 +7,8 @@ import {
   finishDelivery,
   selectDeliveryLag,
 } from './delivery-repository.ts'
+import { eventIdOf, messageIdOf } from './message-id.ts'
 import { type OrderRow, orderColumns } from './row.ts'
-import { eventIdOf } from './webhooks.ts'
 
 /** An Ed25519 private key, or a secret to share: 32 bytes either way. */
 export type WebhookSecret = { kind: 'ed25519' | 'hmac'; key: Buffer }
@@ -42,8 +42,6 @@ type Options = {
   onFailure?: (error: Error) => void
   /** A send has ended: there may be more to do than when `deliver` last looked. */
   onRoom?: () => void
-  /** What messages give as their time, in milliseconds; when they are due is a matter of the database clock. */
-  now?: () => number
   /** From 0 to 1. */
   random?: () => number
   /** Sends in flight in this process; receivers that fail take half of them at most. */
@@ -70,7 +68,7 @@ const recordPauses = [50, 200, 1000, 3000]
  */
 export function createDelivering(options: Options) {
   const { database, send, onOutcome, onDisabled, onFailure, onRoom } = options
-  const { now = Date.now, random = Math.random, concurrency = 200 } = options
+  const { random = Math.random, concurrency = 200 } = options
   const inFlight = new Map<Promise<void>, { failing: boolean }>()
 
   /** Starts to send what is due, as far as there is room, and does not wait for it. Returns how many it has started. */
@@ -117,8 +115,7 @@ export function createDelivering(options: Options) {
     }
     const { promise: late, resolve } = Promise.withResolvers<SendResult>()
     const timer = setTimeout(() => resolve(noAnswer('There was no answer in time.')), longestSendMs)
-    const message = { ...messageOf(delivery), timestamp: Math.floor(now() / 1000) }
-    return Promise.race([send(message), late])
+    return Promise.race([send(messageOf(delivery)), late])
       .catch((error: Error) => noAnswer(error.message))
       .finally(() => clearTimeout(timer))
   }
@@ -140,13 +137,14 @@ export function createDelivering(options: Options) {
 function messageOf(delivery: ClaimedDelivery) {
   const { org_id, delivery_id, webhook_id, order_id, sequence, event_type, url, signature, key, previous_key } =
     delivery
-  const id = eventIdOf({ id: delivery_id, order_id, sequence })
-  const event = { id, orgId: org_id, type: event_type, time: delivery.time }
+  const ids = { id: delivery_id, org_id, order_id, sequence }
+  const event = { id: eventIdOf(ids), orgId: org_id, type: event_type, time: delivery.time }
   const keys = previous_key ? [key, previous_key] : [key]
   return {
     url,
     secrets: keys.map((it) => ({ kind: signature, key: it })),
-    id,
+    id: messageIdOf(ids),
+    timestamp: delivery.claimed_at,
     body: JSON.stringify(
       order_id === null ? testCloudEvent(event, webhook_id) : orderCloudEvent(event, orderOf(delivery)),
     ),

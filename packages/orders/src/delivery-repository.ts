@@ -7,6 +7,8 @@ export type ClaimedDelivery = {
   delivery_id: string
   webhook_id: string
   leased_until: string
+  /** Seconds since 1970 by the database clock: the time of the message, which is sent at once. */
+  claimed_at: number
   attempts: number
   event_type: string
   sequence: number | null
@@ -77,7 +79,8 @@ export function claimDeliveries({ room, failingRoom, leaseSeconds, perWebhook, p
         UPDATE webhook_deliveries SET leased_until = clock_timestamp() + make_interval(secs => $3)
         WHERE ctid = ANY (ARRAY(SELECT at FROM held)) RETURNING *
       )
-      SELECT c.org_id, c.id AS delivery_id, c.webhook_id, c.leased_until, c.attempts, c.type AS event_type, c.sequence,
+      SELECT c.org_id, c.id AS delivery_id, c.webhook_id, c.leased_until,
+        floor(extract(epoch FROM clock_timestamp()))::float8 AS claimed_at, c.attempts, c.type AS event_type, c.sequence,
         coalesce(e.occurred_at, c.created_at) AS time, w.first_failure_at IS NOT NULL AS failing, w.url, w.signature,
         w.key, CASE WHEN w.previous_key_ends_at > now() THEN w.previous_key END AS previous_key, c.order_id,
         c.org_id AS order_org_id, o.project_id AS order_project_id, o.amount AS order_amount,

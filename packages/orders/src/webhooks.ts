@@ -12,6 +12,7 @@ import {
 } from '@orders/schema'
 import { createCursors, readCursorKey } from './cursor.ts'
 import { OrdersError } from './errors.ts'
+import { messageIdOf } from './message-id.ts'
 import { readPage, withTimes } from './named.ts'
 import { type Made, makeOnce, type Once } from './once.ts'
 import { newWebhookKey, publicKeyOf, secretOf } from './webhook-keys.ts'
@@ -123,7 +124,7 @@ export async function createWebhooks({ database, checkUrl }: Options) {
   /** Queues a message that is no event of an order. Throws WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED. */
   async function testWebhook(orgId: string, id: string): Promise<Delivery> {
     const [row] = await database.runInTenant<DeliveryRow>(orgId, insertTest(orgId, id, webhookTestType))
-    if (row) return toDelivery(withTimes(row))
+    if (row) return toDelivery(orgId, withTimes(row))
     await getWebhook(orgId, id)
     throw disabled()
   }
@@ -134,13 +135,13 @@ export async function createWebhooks({ database, checkUrl }: Options) {
     const page = await readPage(cursors, `deliveries ${orgId} ${webhookId}`, query, idOf<DeliveryRow>, (after, rows) =>
       database.readInTenant<DeliveryRow>(orgId, selectDeliveries(orgId, webhookId, after, rows)),
     )
-    return { ...page, data: page.data.map(toDelivery) }
+    return { ...page, data: page.data.map((row) => toDelivery(orgId, row)) }
   }
 
   /** Makes a delivery due now. Throws DELIVERY_NOT_FOUND, WEBHOOK_DISABLED. */
   async function resend(orgId: string, id: string): Promise<Delivery> {
     const [row] = await database.runInTenant<DeliveryRow>(orgId, resendDelivery(orgId, id))
-    if (row) return toDelivery(withTimes(row))
+    if (row) return toDelivery(orgId, withTimes(row))
     const [found] = await database.readInTenant<DeliveryRow>(orgId, selectDelivery(orgId, id))
     throw found ? disabled() : new OrdersError('DELIVERY_NOT_FOUND', `There is no delivery ${id}.`)
   }
@@ -175,11 +176,10 @@ const withSecret = (row: WebhookRow): WebhookWithSecret => ({
   secret: row.signature === 'hmac' ? secretOf(row.key) : null,
 })
 
-const toDelivery = (row: DeliveryRow): Delivery => ({ ...row, event_id: eventIdOf(row) })
-
-/** The id of a message, which is that of its event: the same at every attempt. */
-export const eventIdOf = ({ id, order_id, sequence }: Pick<DeliveryRow, 'id' | 'order_id' | 'sequence'>) =>
-  order_id === null ? `test.${id}` : `${order_id}.${sequence}`
+const toDelivery = (orgId: string, row: DeliveryRow): Delivery => ({
+  ...row,
+  event_id: messageIdOf({ ...row, org_id: orgId }),
+})
 
 function notFound(id: string): never {
   throw new OrdersError('WEBHOOK_NOT_FOUND', `There is no webhook ${id}.`)

@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import { newOrganisation } from '@orders/database/testing'
 import t from 'tap'
 import { retryPauses, type Sender } from '../src/deliver.ts'
@@ -27,12 +28,12 @@ t.test('an event comes as a CloudEvent, and what came of it stands in the log', 
   const service = await startWebhooks(t)
   const { webhooks, orders, org, another, newWebhook, placeIn } = service
   const { id } = await newWebhook(url('/a'))
-  const worker = another({ send, now: () => 1_800_000_000_999 })
+  const worker = another({ send })
   await placeIn(org, 'order-1')
   const order = await orders.changeStatus(org, 'order-1', 'confirm')
   reactions.set('/a', { body: 'thank you\0' })
   await drain(worker)
-  const confirmed = received.find((it) => it.id === 'order-1.2')
+  const confirmed = received.find(({ body }) => body.id === 'order-1.2')
   t.strictSame(confirmed?.body, {
     specversion: '1.0',
     id: 'order-1.2',
@@ -44,11 +45,11 @@ t.test('an event comes as a CloudEvent, and what came of it stands in the log', 
     sequence: 2,
     data: order,
   })
-  t.match(sent, [{ timestamp: 1_800_000_000, secrets: [{ kind: 'ed25519', key: { length: 32 } }] }, { id: /order-1/ }])
+  t.match(sent, [{ secrets: [{ kind: 'ed25519', key: { length: 32 } }] }, { id: /^evt_[A-Za-z0-9_-]{22}$/ }])
   const { data } = await webhooks.listDeliveries(org, id, page)
   t.match(data, [
     {
-      event_id: 'order-1.2',
+      event_id: confirmed?.id,
       state: 'delivered',
       attempts: 1,
       due_at: null,
@@ -57,14 +58,57 @@ t.test('an event comes as a CloudEvent, and what came of it stands in the log', 
       last_error: null,
       delivered_at: /Z$/,
     },
-    { event_id: 'order-1.1' },
+    { order_id: 'order-1', sequence: 1 },
   ])
   const test = await webhooks.testWebhook(org, id)
   await drain(worker)
-  t.match(received.at(-1), { id: `test.${test.id}`, body: { type: 'orders.webhook.test.v1', subject: id } })
+  t.match(received.at(-1), {
+    id: `test_${test.id}`,
+    body: { id: `test.${test.id}`, type: 'orders.webhook.test.v1', subject: id },
+  })
   await webhooks.resend(org, data[0]?.id ?? '')
   await drain(worker)
-  t.equal(received.filter((it) => it.id === 'order-1.2').length, 2)
+  t.equal(received.filter((it) => it.id === confirmed?.id).length, 2)
+})
+
+t.test('two tenants with the same order id have messages with ids of their own', async (t) => {
+  const { received, url } = await startReceivers(t)
+  const service = await startWebhooks(t)
+  const orgs = [service.org, await newOrganisation(service.url)]
+  for (const org of orgs) {
+    await service.newWebhook(url('/shared'), {}, org)
+    await service.placeIn(org, 'order-1')
+  }
+  await drain(service.another())
+  t.equal(received.length, 2)
+  t.equal(new Set(received.map(({ id }) => id)).size, 2, 'a receiver of both drops none')
+  for (const { id } of received) t.notMatch(id, '.', 'the standard forbids a full stop')
+  t.same(
+    received.map(({ body }) => body.id),
+    ['order-1.1', 'order-1.1'],
+    'the id of CloudEvents belongs to its source',
+  )
+  t.same(received.map(({ body }) => body.source).sort(), orgs.map((org) => `/orgs/${org}`).sort())
+})
+
+t.test('a message has the time of the database, whatever the clock of the worker says', async (t) => {
+  const { url } = await startReceivers(t)
+  const sent: number[] = []
+  const send: Sender = (message) => {
+    sent.push(message.timestamp)
+    return fetchSender(message)
+  }
+  const service = await startWebhooks(t)
+  await service.newWebhook(url('/a'))
+  for (const hours of [1, -1]) {
+    await service.placeIn(service.org, `order${hours}`)
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + hours * 3_600_000 })
+    await drain(service.another({ send }))
+    mock.timers.reset()
+    const [{ now }] = await rowsOf(service.admin, 'SELECT extract(epoch FROM clock_timestamp())::float AS now')
+    const apart = Math.abs(now - (sent.at(-1) ?? 0))
+    t.ok(apart < 60, `${apart} s apart, with a worker ${hours} h ahead`)
+  }
 })
 
 t.test('what fails is tried on schedule, fails for good after it, and is sent again by hand', async (t) => {
@@ -163,7 +207,7 @@ t.test('410 and five days of failures turn a webhook off, until it is enabled', 
   t.strictSame(received, [], 'nothing is queued for it, and what is pending waits')
   await webhooks.changeWebhook(org, bad.id, { enabled: true }, () => true)
   await drain(worker)
-  t.match(received, [{ path: '/bad', id: 'a.1' }])
+  t.match(received, [{ path: '/bad', body: { id: 'a.1' } }])
   t.match(await webhooks.getWebhook(org, bad.id), { enabled: true, first_failure_at: null, disabled_at: null })
 })
 

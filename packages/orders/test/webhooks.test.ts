@@ -148,9 +148,9 @@ t.test('each event is queued once for each webhook that wants it', async (t) => 
   t.strictSame(await queued(foreign.id), [{ ...placed, org_id: other, order_id: 'b' }])
 
   const first = await webhooks.listDeliveries(org, all.id, { limit: 1 })
-  t.match(first.data, [{ event_id: 'a.2', state: 'pending', attempts: 0, last_status: null }])
+  t.match(first.data, [{ order_id: 'a', sequence: 2, state: 'pending', attempts: 0, last_status: null }])
   const rest = await webhooks.listDeliveries(org, all.id, { limit: 1, cursor: first.next_cursor ?? '' })
-  t.match(rest, { data: [{ event_id: 'a.1' }], next_cursor: null })
+  t.match(rest, { data: [{ order_id: 'a', sequence: 1 }], next_cursor: null })
 
   await webhooks.removeWebhook(org, all.id)
   t.strictSame(await queued(all.id), [], 'what was queued for it is gone')

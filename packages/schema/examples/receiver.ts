@@ -13,8 +13,8 @@ const server = createServer(async (request, reply) => {
   // As it came: JSON that is parsed and written again may have another signature.
   const body = Buffer.concat(await request.toArray()).toString()
   if (!keys.some((key) => isSigned(key, body, request.headers))) return reply.writeHead(401).end()
-  // Anything but 2xx within 10 s is sent again, and so may what arrived be: the id tells. A real receiver keeps it with
-  // the work, in one transaction.
+  // A message that is not answered with 2xx within 10 s is sent again, with the same webhook-id, which no other message of
+  // any organisation has. A real receiver stores the id in the transaction of its work.
   const id = String(request.headers['webhook-id'])
   if (!seen.has(id)) console.log(id, JSON.parse(body).type)
   seen.add(id)

@@ -99,7 +99,9 @@ export const Delivery = Type.Object(
   {
     id: Type.String(),
     webhook_id: Type.String(),
-    event_id: Type.String({ description: 'The webhook-id header: the same at every attempt.' }),
+    event_id: Type.String({
+      description: 'The webhook-id header: unique over all organisations, and the same at every attempt.',
+    }),
     order_id: Nullable(Type.String({ description: 'null for a test.' })),
     sequence: Nullable(Type.Integer()),
     type: Type.String(),

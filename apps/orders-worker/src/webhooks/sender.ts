@@ -54,7 +54,7 @@ export function createSender({ allowLoopback = false, lookup = createLookup(), c
     const destination = await unlessAborted(checkUrl(url, { allowLoopback, lookup }), signal)
     if ('refusal' in destination) throw new Error(destination.refusal)
     const headers = {
-      'content-type': 'application/json',
+      'content-type': 'application/cloudevents+json',
       'user-agent': 'Orders-Webhooks/1',
       ...signatureHeaders(signed, secrets),
     }

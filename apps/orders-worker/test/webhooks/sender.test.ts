@@ -56,7 +56,11 @@ t.test('a message is sent as it was signed, with no header beside what is needed
     'webhook-signature',
     'webhook-timestamp',
   ])
-  t.match(headers, { 'user-agent': 'Orders-Webhooks/1', 'content-type': 'application/json', connection: 'close' })
+  t.match(headers, {
+    'user-agent': 'Orders-Webhooks/1',
+    'content-type': 'application/cloudevents+json',
+    connection: 'close',
+  })
 })
 
 t.test('statuses are told as they came', async (t) => {

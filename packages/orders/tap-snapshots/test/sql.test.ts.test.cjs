@@ -56,7 +56,8 @@ WITH RECURSIVE waiting AS (
         UPDATE webhook_deliveries SET leased_until = clock_timestamp() + make_interval(secs => $3)
         WHERE ctid = ANY (ARRAY(SELECT at FROM held)) RETURNING *
       )
-      SELECT c.org_id, c.id AS delivery_id, c.webhook_id, c.leased_until, c.attempts, c.type AS event_type, c.sequence,
+      SELECT c.org_id, c.id AS delivery_id, c.webhook_id, c.leased_until,
+        floor(extract(epoch FROM clock_timestamp()))::float8 AS claimed_at, c.attempts, c.type AS event_type, c.sequence,
         coalesce(e.occurred_at, c.created_at) AS time, w.first_failure_at IS NOT NULL AS failing, w.url, w.signature,
         w.key, CASE WHEN w.previous_key_ends_at > now() THEN w.previous_key END AS previous_key, c.order_id,
         c.org_id AS order_org_id, o.project_id AS order_project_id, o.amount AS order_amount,
