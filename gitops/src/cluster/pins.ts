@@ -3,31 +3,39 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pins from '../../cluster.json' with { type: 'json' }
 
-/** A Go module and the programs to build from it. `$version`, `$minor` and `$patch` stand for parts of the version. */
+/**
+ * Go modules whose programs are built together, so that Go compiles a package of theirs once. Where two of them need a
+ * library in different versions, Go takes the newer one.
+ */
 export type ModulePin = {
   /** Absent when every package is in the folder `go`. */
   module?: string
   version: string
-  /** Published versions of modules that the module replaces by its own folders; `prefix/*` covers many. */
-  replace?: Record<string, string>
-  /** Modules to add, whose packages can then be built too. */
+  /** Modules to add: path -> version. */
   require?: Record<string, string>
+  /** Replacements that the module makes by folders of its own, or that added modules make; `prefix/*` covers many. */
+  replace?: Record<string, string>
   /** File of the module -> file below the folder `go` to build in its place. */
   patches?: Record<string, string>
-  ldflags?: string
+  /** Go variable -> value. `$version`, `$minor` and `$patch` stand for the version of the variable's module. */
+  variables?: Record<string, string>
   /** Program name -> import path, or `./folder` below the folder `go`. */
   packages: Record<string, string>
 }
 
 export const goFolder = join(import.meta.dirname, 'go')
 
-function expand(pin: ModulePin): ModulePin {
-  const [, minor = '', patch = ''] = pin.version.split('.')
-  const text = JSON.stringify(pin)
-  return JSON.parse(text.replaceAll('$version', pin.version).replaceAll('$minor', minor).replaceAll('$patch', patch))
+function expand(template: string, version: string): string {
+  const [, minor = '', patch = ''] = version.split('.')
+  return template.replaceAll('$version', version).replaceAll('$minor', minor).replaceAll('$patch', patch)
 }
 
-export const modulePins: ModulePin[] = (pins.programs as ModulePin[]).map(expand)
+export const modulePins: ModulePin[] = (pins.programs as ModulePin[]).map((pin) => ({
+  ...pin,
+  replace: Object.fromEntries(
+    Object.entries(pin.replace ?? {}).map(([path, version]) => [path, expand(version, pin.version)]),
+  ),
+}))
 
 /** The pin of the module that a program is built from. Throws an Error for an unknown name. */
 export function pinOf(program: string): ModulePin {
@@ -56,13 +64,21 @@ function ownFiles(program: string): string[] {
       ]
 }
 
-/** The version of a program, of its own module where the pin adds one. */
-export function versionOf(program: string): string {
-  const pin = pinOf(program)
-  const path = pin.packages[program] ?? ''
-  const added = Object.entries(pin.require ?? {}).find(([module]) => path === module || path.startsWith(`${module}/`))
-  return added?.[1] ?? pin.version
+/** The version of the module that has an import path: an added one, or that of the pin itself. */
+function versionAt(pin: ModulePin, path: string): string {
+  const isIn = (module: string) => path === module || path.startsWith(`${module}/`)
+  return Object.entries(pin.require ?? {}).find(([module]) => isIn(module))?.[1] ?? pin.version
 }
+
+/** The version of a program. */
+export const versionOf = (program: string): string => versionAt(pinOf(program), pinOf(program).packages[program] ?? '')
+
+/** Options of the linker that set the variables of a pin. */
+export const linkerFlags = (pin: ModulePin): string =>
+  [
+    '-s -w',
+    ...Object.entries(pin.variables ?? {}).map(([name, value]) => `-X ${name}=${expand(value, versionAt(pin, name))}`),
+  ].join(' ')
 
 /** The cache folder of a program. Its name changes with the version, the recipe and the project's own source. */
 export function programFolder(program: string): string {

@@ -1,8 +1,17 @@
 /** Builds the programs that cluster.json pins from the Go module proxy, once per version, into the cache. */
-import { cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { cacheFolder, execute, exists, fillOnce } from '../tools/cache.ts'
-import { goFolder, type ModulePin, modulePins, ownSource, pinOf, programFolder, versionOf } from './pins.ts'
+import {
+  goFolder,
+  linkerFlags,
+  type ModulePin,
+  modulePins,
+  ownSource,
+  pinOf,
+  programFolder,
+  versionOf,
+} from './pins.ts'
 import { type GoMod, patchedFolder, wrapperModule } from './wrapper.ts'
 
 // The vendor folder, the workspace and the flags of the machine must not change a build.
@@ -44,7 +53,7 @@ async function build(name: string): Promise<void> {
   const own = ownSource(pin, name)
   if (own !== undefined) await cp(own, join(folder, basename(own)), { recursive: true })
   await fillOnce(programFolder(name), async (to) => {
-    const flags = ['-mod=mod', '-trimpath', '-ldflags', `-s -w ${pin.ldflags ?? ''}`]
+    const flags = ['-mod=mod', '-trimpath', '-ldflags', linkerFlags(pin)]
     const failed = `${name} ${versionOf(name)} was not built.`
     await go(failed, folder, ['build', ...flags, '-o', join(to, name), pin.packages[name] ?? ''])
   })
@@ -60,9 +69,19 @@ async function wrapper(pin: ModulePin): Promise<string> {
     const goMod: GoMod = sources === undefined ? {} : JSON.parse(await readGoMod(sources))
     await writeFile(join(folder, 'go.mod'), wrapperModule(pin, goMod))
     if (sources === undefined) return
-    await cp(join(sources, 'go.sum'), join(folder, 'go.sum'))
+    await writeFile(join(folder, 'go.sum'), await checksums(pin))
     if (pin.patches !== undefined) await patch(sources, pin.patches, join(folder, patchedFolder))
   })
+}
+
+/** The go.sum of the pinned module and of those that it adds. */
+async function checksums({ module, version, require = {} }: ModulePin): Promise<string> {
+  const lines = new Set<string>()
+  for (const [path, at] of Object.entries({ ...(module && { [module]: version }), ...require })) {
+    const file = join(await download(path, at), 'go.sum')
+    if (await exists(file)) for (const line of (await readFile(file, 'utf8')).split('\n')) lines.add(line)
+  }
+  return [...lines].join('\n')
 }
 
 /** Go refuses to overlay files of its module cache, so a patched module is a copy. */
@@ -74,8 +93,11 @@ async function patch(sources: string, patches: Record<string, string>, to: strin
 
 const readGoMod = (sources: string) => go('A go.mod cannot be read.', sources, ['mod', 'edit', '-json'])
 
-async function moduleOf({ module, version }: ModulePin): Promise<string | undefined> {
-  if (module === undefined) return undefined
+const moduleOf = async ({ module, version }: ModulePin) =>
+  module === undefined ? undefined : download(module, version)
+
+/** Answers the folder of a module. */
+async function download(module: string, version: string): Promise<string> {
   await mkdir(cacheFolder, { recursive: true })
   const failed = `${module} ${version} was not downloaded.`
   const answer = await go(failed, cacheFolder, ['mod', 'download', '-json', `${module}@v${version}`])

@@ -29,6 +29,9 @@ export function wrapperModule(pin: ModulePin, goMod: GoMod): string {
     ...Object.entries(required).map(([path, version]) => `require ${path} ${version}`),
     ...(goMod.Exclude ?? []).map(({ Path, Version }) => `exclude ${Path} ${Version}`),
     ...(goMod.Replace ?? []).map(({ Old, New }) => `replace ${withVersion(Old)} => ${published(pin, Old, New)}`),
+    ...Object.entries(pin.replace ?? {})
+      .filter(([, target]) => target.includes(' '))
+      .map(([path, target]) => `replace ${path} => ${target}`),
     ...(pin.patches === undefined ? [] : [`replace ${pin.module} => ./${patchedFolder}`]),
     '',
   ].join('\n')

@@ -1,18 +1,26 @@
 import t from 'tap'
-import { modulePins, pinOf, programFolder, versionOf } from '../../src/cluster/pins.ts'
+import { linkerFlags, modulePins, pinOf, programFolder, versionOf } from '../../src/cluster/pins.ts'
 
 t.test('derives the versions of the Kubernetes libraries from the version of Kubernetes', async (t) => {
   const pin = pinOf('kube-apiserver')
   const [, minor, patch] = pin.version.split('.')
 
   t.strictSame(pin.replace, { 'k8s.io/*': `0.${minor}.${patch}` })
-  t.match(pin.ldflags, `gitVersion=v${pin.version} `)
-  t.match(pin.ldflags, `gitMinor=${minor}`)
+  t.match(linkerFlags(pin), `gitVersion=v${pin.version} `)
+  t.match(linkerFlags(pin), `gitMinor=${minor}`)
 })
 
 t.test('answers the version of an added module for its program', async (t) => {
   t.equal(versionOf('argocd'), pinOf('argocd').version)
   t.equal(versionOf('helm'), pinOf('helm').require?.['helm.sh/helm/v4'])
+})
+
+t.test('sets a variable to the version of the module that has it', async (t) => {
+  const require = { 'example.org/added': '2.3.4' }
+  const variables = { 'example.org/added/version.number': 'v$version', 'example.org/main.minor': '$minor' }
+
+  const flags = linkerFlags({ module: 'example.org', version: '1.2.3', require, variables, packages: {} })
+  t.equal(flags, '-s -w -X example.org/added/version.number=v2.3.4 -X example.org/main.minor=2')
 })
 
 t.test('gives each program a cache folder of its own', async (t) => {

@@ -49,6 +49,11 @@ t.test('adds the modules of the pin and keeps exclusions', async (t) => {
   t.match(text, 'exclude example.org/broken v0.1.0\n')
 })
 
+t.test('repeats replacements of added modules', async (t) => {
+  const added = { ...pin, replace: { 'example.org/a': 'example.org/b v0.2.0' } }
+  t.match(wrapperModule(added, goMod), 'replace example.org/a => example.org/b v0.2.0\n')
+})
+
 t.test('replaces a patched module by its copy', async (t) => {
   const patched = wrapperModule({ ...pin, patches: { 'a.go': 'server/a.go' } }, goMod)
   t.match(patched, 'replace example.org/server/v2 => ./patched\n')
