@@ -1,5 +1,5 @@
 /** PostgreSQL for CloudNativePG: the server that the project ships, with the client programs that it lacks. */
-import { cp, mkdir, readdir, rm } from 'node:fs/promises'
+import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pins from '../../../cluster.json' with { type: 'json' }
 import type { Image } from './build.ts'
@@ -20,8 +20,9 @@ export const postgresImage = (name: string): Image => ({
     Env: [`PATH=${at}/bin:/usr/local/bin:/usr/bin:/bin`],
   },
   below: async () => {
-    const packages = ['base-files', 'netbase', 'tzdata', 'libc6', 'libc-bin', 'libgcc-s1', 'libstdc++6', 'zlib1g']
-    return [await debianLayer(packages, 'extract')]
+    // initdb starts the server by a shell.
+    const system = ['base-files', 'netbase', 'tzdata', 'coreutils', 'dash', 'libc6', 'libc-bin']
+    return [await debianLayer([...system, 'libgcc-s1', 'libstdc++6', 'zlib1g'], 'extract')]
   },
   fill,
 })
@@ -36,15 +37,19 @@ async function fill(root: string): Promise<void> {
   }
   for (const client of clients)
     await putLink(root, `${at}/bin/${client}`, `/opt/embedded_postgres/pginstall/bin/${client}`)
-  await useServerLibrary(join(root, '/opt/embedded_postgres.libs'))
-  await mkdir(join(root, '/var/run/postgresql'), { recursive: true, mode: 0o777 })
+  await useServerLibrary(root)
+  await putLink(root, '/bin/sh', 'dash')
 }
 
-/** The client programs come with a library that has no TLS; the one of the server has it. */
-async function useServerLibrary(folder: string): Promise<void> {
-  for (const file of await readdir(folder)) {
+/** The client programs come with a library that has no TLS; the one of the server has it, and needs two more. */
+async function useServerLibrary(root: string): Promise<void> {
+  const libraries = '/opt/embedded_postgres.libs'
+  for (const file of await readdir(join(root, libraries))) {
     if (!file.startsWith('libpq-')) continue
-    await rm(join(folder, file))
-    await putLink(folder, file, `${at}/lib/libpq.so.5`)
+    await rm(join(root, libraries, file))
+    await putLink(root, `${libraries}/${file}`, `${at}/lib/libpq.so.5`)
+  }
+  for (const library of ['libssl.so.1.1', 'libcrypto.so.1.1']) {
+    await putLink(root, `/usr/lib/x86_64-linux-gnu/${library}`, `${at}/lib/${library}`)
   }
 }
