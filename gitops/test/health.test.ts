@@ -55,3 +55,67 @@ t.test('a Gateway is Healthy when it and each listener are programmed', async (t
   const listeners = [{ name: 'https', conditions: [programmed] }]
   t.match(await gateway({ conditions: [programmed], listeners }), { status: 'Healthy' })
 })
+
+const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString().replace(/\.\d+/, '')
+
+t.test('an autoscaler without metrics is waited for, for a time', async (t) => {
+  const kind = 'autoscaling_HorizontalPodAutoscaler'
+  const health = (created: number, changed: number, conditions: object[]) =>
+    healthOf(kind, {
+      metadata: { name: 'one', creationTimestamp: secondsAgo(created) },
+      status: {
+        conditions: conditions.map((it) => ({ lastTransitionTime: secondsAgo(changed), message: 'm', ...it })),
+      },
+    })
+  const able = { type: 'AbleToScale', status: 'True', reason: 'SucceededGetScale' }
+  const metrics = { type: 'ScalingActive', status: 'False', reason: 'FailedGetResourceMetric' }
+  t.match(await healthOf(kind, { metadata: { name: 'one' } }), { status: 'Progressing' })
+  t.match(await health(10, 10, [able, metrics]), { status: 'Progressing' }, 'it is new')
+  t.match(await health(86_400, 30, [able, metrics]), { status: 'Progressing' }, 'its pods are new')
+  t.match(await health(86_400, 120, [able, metrics]), { status: 'Degraded' })
+  t.match(await health(86_400, 120, [able, { ...metrics, status: 'True', reason: 'ValidMetricFound' }]), {
+    status: 'Healthy',
+  })
+  t.match(await health(10, 10, [{ ...able, status: 'False', reason: 'FailedGetScale' }]), { status: 'Degraded' })
+  t.match(await health(10, 10, [able, { ...metrics, reason: 'InvalidSelector' }]), { status: 'Degraded' })
+})
+
+t.test('a worker that falls back without Prometheus is healthy', async (t) => {
+  const health = (ready: object) =>
+    healthOf('keda.sh_ScaledObject', {
+      metadata: { name: 'one' },
+      status: {
+        conditions: [
+          { type: 'Active', status: 'False' },
+          { type: 'Ready', message: 'm', ...ready },
+        ],
+      },
+    })
+  t.match(await healthOf('keda.sh_ScaledObject', { metadata: { name: 'one' } }), { status: 'Progressing' })
+  t.match(await health({ status: 'True', reason: 'ScaledObjectReady' }), { status: 'Healthy' })
+  t.match(await health({ status: 'False', reason: 'TriggerError' }), { status: 'Healthy' })
+  t.match(await health({ status: 'Unknown', reason: 'PartialTriggerError' }), { status: 'Healthy' })
+  t.match(await health({ status: 'False', reason: 'ScaledObjectCheckFailed' }), { status: 'Degraded' })
+})
+
+t.test('a sync does not last as long as a canary', async (t) => {
+  const health = (status: object, annotations?: object) =>
+    healthOf('argoproj.io_Rollout', {
+      metadata: { name: 'one', generation: 3, annotations },
+      status: { observedGeneration: '3', message: 'm', ...status },
+    })
+  const canary = { stableRS: 'old', currentPodHash: 'new' }
+  t.match(await health({ ...canary, phase: 'Progressing' }), { status: 'Healthy' })
+  t.match(await health({ ...canary, phase: 'Paused' }), { status: 'Healthy' })
+  t.match(await health({ ...canary, phase: 'Degraded' }), { status: 'Degraded' })
+  t.match(await health({ stableRS: 'new', currentPodHash: 'new', phase: 'Healthy' }), { status: 'Healthy' })
+  t.match(await health({ currentPodHash: 'new', phase: 'Progressing' }), { status: 'Progressing' }, 'the first release')
+  t.match(await health({ ...canary, phase: 'Paused', observedGeneration: '2' }), { status: 'Progressing' })
+  const template = { 'rollout.argoproj.io/workload-generation': '7' }
+  t.match(await health({ ...canary, phase: 'Healthy', workloadObservedGeneration: '6' }, template), {
+    status: 'Progressing',
+  })
+  t.match(await health({ ...canary, phase: 'Paused', workloadObservedGeneration: '7' }, template), {
+    status: 'Healthy',
+  })
+})
