@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Chart } from '../applications.ts'
 import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
-import { pinOf } from './pins.ts'
+import { pinOf, versionOf } from './pins.ts'
 import { moduleFolder } from './programs.ts'
 
 /**
@@ -12,17 +12,31 @@ import { moduleFolder } from './programs.ts'
  * `stub` is written here.
  */
 export type ChartSource = { kind: 'chart' | 'manifests' | 'stub'; note: string } & (
-  | { folder: () => Promise<string> }
+  | { folder: () => Promise<string>; files?: (folder: string) => Promise<Record<string, string>> }
   | { templates: (chart: Chart) => Promise<Record<string, string>> }
 )
 
 const ofProgram = async (program: string, ...path: string[]) => join(await moduleFolder(pinOf(program)), ...path)
 
-const ownChart = (program: string, ...path: string[]): ChartSource => ({
+const ownChart = (
+  program: string,
+  path: string,
+  files?: (folder: string) => Promise<Record<string, string>>,
+): ChartSource => ({
   kind: 'chart',
   note: `the project's own chart, from its Go module`,
-  folder: () => ofProgram(program, ...path),
+  folder: () => ofProgram(program, path),
+  ...(files === undefined ? {} : { files }),
 })
+
+/** A release of the project fills the values in. */
+async function gatewayValues(folder: string): Promise<Record<string, string>> {
+  const text = await readFile(join(folder, 'values.tmpl.yaml'), 'utf8')
+  const image = `docker.io/envoyproxy/gateway:v${versionOf('envoy-gateway')}`
+  return {
+    'values.yaml': text.replace(/\$\{GatewayImage\}/, image).replace(/\$\{GatewayImagePullPolicy\}/, 'IfNotPresent'),
+  }
+}
 
 const manifests = (read: () => Promise<Manifest[]>, changes: (chart: Chart) => Changes): ChartSource => ({
   kind: 'manifests',
@@ -52,6 +66,15 @@ const fromFile =
   (program: string, ...path: string[]) =>
   async () =>
     readManifests(await readFile(await ofProgram(program, ...path), 'utf8'))
+
+const fromFolder =
+  (program: string, ...path: string[]) =>
+  async () => {
+    const folder = await ofProgram(program, ...path)
+    const files = (await readdir(folder)).filter((file) => file.endsWith('.yaml'))
+    const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')))
+    return texts.flatMap(readManifests)
+  }
 
 const fromKustomization =
   (program: string, ...path: string[]) =>
@@ -89,7 +112,8 @@ export const chartSources: Record<string, ChartSource> = {
     () => ({}),
   ),
   'external-secrets': ownChart('external-secrets', 'deploy/charts/external-secrets'),
-  'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm'),
+  'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
+  'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
   keda: manifests(
     async () => (await fromKustomization('keda', 'config/default')()).filter(({ kind }) => kind !== 'Namespace'),
     () => ({}),
@@ -99,5 +123,9 @@ export const chartSources: Record<string, ChartSource> = {
   loki: stub('Loki is in no registry that this machine reaches'),
   'metrics-server': ownChart('metrics-server', 'charts/metrics-server'),
   'opentelemetry-collector': stub('the Collector takes minutes to build; issue 16 starts it'),
+  'prometheus-operator-crds': manifests(
+    fromFolder('prometheus-operator', 'example/prometheus-operator-crd'),
+    () => ({}),
+  ),
   tempo: stub('Tempo is in no registry that this machine reaches'),
 }

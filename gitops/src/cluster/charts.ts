@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import type { Chart } from '../applications.ts'
 import { type ChartSource, chartSources } from './chart-sources.ts'
+import { pushChart } from './images/registry.ts'
 
 export type ChartRepositories = {
   hosts: string[]
@@ -17,11 +18,18 @@ export type ChartRepositories = {
 
 type Package = { chart: Chart; archive: Buffer; metadata: Record<string, unknown> }
 
-/** Chart repositories that have the charts of `wanted`, made of the sources that Go modules contain. */
-export async function createChartRepositories(wanted: Chart[]): Promise<ChartRepositories> {
+/**
+ * Chart repositories that have the charts of `wanted`, made of the sources that Go modules contain. Charts in OCI format go
+ * to `registry`, whose address is an URL.
+ */
+export async function createChartRepositories(wanted: Chart[], registry: string): Promise<ChartRepositories> {
   const packages: Package[] = []
-  const publish = async (chart: Chart) => void packages.push(await packageChart(chart))
-  for (const chart of wanted.filter(({ repository }) => repository.startsWith('https://'))) await publish(chart)
+  const publish = async (chart: Chart) => {
+    const made = await packageChart(chart)
+    if (chart.repository.startsWith('https://')) packages.push(made)
+    else await pushChart(registry, ociRepository(chart), chart.version, made.metadata, made.archive)
+  }
+  for (const chart of wanted) await publish(chart)
   const hosts = new Set(packages.map(({ chart }) => new URL(chart.repository).host))
   const serve = (host: string, path: string, response: ServerResponse) => {
     const here = packages.filter(({ chart }) => `https://${host}${path}`.startsWith(`${chart.repository}/`))
@@ -32,6 +40,9 @@ export async function createChartRepositories(wanted: Chart[]): Promise<ChartRep
   }
   return { hosts: [...hosts], serve, publish }
 }
+
+/** Below the host of its registry. */
+const ociRepository = ({ repository, name }: Chart) => `${repository.replace(/^[^/]+\//, '')}/${name}`
 
 const fileName = ({ name, version }: Chart) => `${name}-${version}.tgz`
 
@@ -54,8 +65,12 @@ export async function packageChart(
   try {
     const folder = join(work, chart.name)
     for (const part of ['templates', 'crds']) mkdirSync(join(folder, part), { recursive: true })
-    if ('folder' in source) cpSync(await source.folder(), folder, { recursive: true, dereference: true })
-    else
+    if ('folder' in source) {
+      const from = await source.folder()
+      cpSync(from, folder, { recursive: true, dereference: true })
+      for (const [name, text] of Object.entries((await source.files?.(from)) ?? {}))
+        writeFileSync(join(folder, name), text)
+    } else
       for (const [name, text] of Object.entries(await source.templates(chart))) writeFileSync(join(folder, name), text)
     const metadata = { ...chartMetadata(folder), name: chart.name, version: chart.version }
     writeFileSync(join(folder, 'Chart.yaml'), stringify(metadata))

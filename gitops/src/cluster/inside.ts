@@ -1,8 +1,9 @@
 /** The cluster and its scenario, as the first program of namespaces of its own (see run.ts). */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { stringify } from 'yaml'
 import { readApplications } from '../applications.ts'
 import { addresses, registryPort } from './addresses.ts'
 import { boot, type Machine, prepare } from './boot.ts'
@@ -24,6 +25,9 @@ const { values, positionals } = parseArgs({
 const [folder = ''] = positionals
 // The address of the gateway's Service in the target `local`.
 const gatewayAddress = '10.96.0.80'
+// The images that no manifest of this repository names.
+const argocdRedis = 'public.ecr.aws/docker/library/redis:8.2.3-alpine'
+const envoy = 'docker.io/envoyproxy/envoy:distroless-v1.39.1'
 
 const programs = await readPrograms()
 const machine = await boot(folder, programs)
@@ -44,15 +48,16 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   const registry = `http://${addresses.host}:${registryPort}`
   const fork = makeFork(folder)
   const wanted = (await readApplications('local')).flatMap(({ chart }) => chart ?? [])
-  const charts = await createChartRepositories(wanted)
+  const charts = await createChartRepositories(wanted, registry)
   const forge = await startForge(plane.authority, fork.served, charts)
   nameHosts(forge.hosts)
   process.env.KUBECONFIG = plane.kubeconfig
   process.env.SSL_CERT_FILE = join(folder, 'pki/ca.crt')
   process.env.PATH = `${linkPrograms(programs, ['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
-  const unpinned = ['public.ecr.aws/docker/library/redis:8.2.3-alpine']
-  const named = [...unpinned, ...pinnedImages(fork.clone)]
+  const named = [argocdRedis, envoy, ...pinnedImages(fork.clone)]
   repinImages(fork.clone, await publishImages(registry, plane.authority.certificate, named))
+  const proxy = { global: { images: { envoyProxy: { image: envoy } } } }
+  appendFileSync(join(fork.clone, 'gitops/platform/envoy-gateway/local/values.yaml'), stringify(proxy))
   fork.commit('Pin the images that this cluster has')
   await prepare(machine, forge.hosts)
   return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts } }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { openAsBlob } from 'node:fs'
 import type { Layer } from './layer.ts'
 import { describeImage, manifestType, type RunConfig } from './manifest.ts'
@@ -29,6 +30,20 @@ export async function pushImage(
     body: new Uint8Array(image.manifest.bytes),
   })
   return { name, digest: image.manifest.digest }
+}
+
+/** Pushes a Helm chart in OCI format, as `helm push` does. `metadata` are the fields of its Chart.yaml. */
+export async function pushChart(registry: string, repository: string, tag: string, metadata: object, archive: Buffer) {
+  const at = `${registry}/v2/${repository}`
+  const blob = async (mediaType: string, bytes: Buffer) => {
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+    await pushBlob(at, digest, async () => new Blob([new Uint8Array(bytes)]))
+    return { mediaType, digest, size: bytes.length }
+  }
+  const config = await blob('application/vnd.cncf.helm.config.v1+json', Buffer.from(JSON.stringify(metadata)))
+  const layers = [await blob('application/vnd.cncf.helm.chart.content.v1.tar+gzip', archive)]
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: manifestType, config, layers })
+  await request(`${at}/manifests/${tag}`, { method: 'PUT', headers: { 'content-type': manifestType }, body })
 }
 
 async function pushBlob(at: string, digest: string, open: () => Promise<Blob>): Promise<void> {
