@@ -28,7 +28,7 @@ export async function boot(folder: string, programs: Programs): Promise<Machine>
   const plane = await startControlPlane(folder, logs, programs)
   const kubernetes = await connect(programs('kubectl'), plane.kubeconfig)
   const started: Node[] = []
-  for (const address of nodes) started.push(await startNode(plane, address, logs, programs))
+  for (const address of nodes) started.push(await startNode(plane, kubernetes, address, logs, programs))
   return { folder, logs, plane, nodes: started, registry, kubernetes }
 }
 

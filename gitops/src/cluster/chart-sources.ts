@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import type { Chart } from '../applications.ts'
 import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
-import { pinOf, versionOf } from './pins.ts'
-import { moduleFolder } from './programs.ts'
+import { versionOf } from './pins.ts'
+import { sourcesOf } from './programs.ts'
 
 /**
  * Where the contents of a chart come from, because no chart repository is reachable: `chart` is the project's own chart, as
@@ -16,7 +16,7 @@ export type ChartSource = { kind: 'chart' | 'manifests' | 'stub'; note: string }
   | { templates: (chart: Chart) => Promise<Record<string, string>> }
 )
 
-const ofProgram = async (program: string, ...path: string[]) => join(await moduleFolder(pinOf(program)), ...path)
+const ofProgram = async (program: string, ...path: string[]) => join(await sourcesOf(program), ...path)
 
 const ownChart = (
   program: string,

@@ -13,7 +13,7 @@ import type { Programs } from './control-plane.ts'
 import { startForge } from './forge.ts'
 import { makeFork } from './fork.ts'
 import { publishImages } from './images/publish.ts'
-import { pinnedImages, repinImages } from './pinned-images.ts'
+import { envoy, repinImages, serverImages } from './pinned-images.ts'
 import { readPrograms } from './program-paths.ts'
 import { type Context, runScenario } from './scenario/step.ts'
 import { requiredSteps, steps } from './scenario/steps.ts'
@@ -25,9 +25,6 @@ const { values, positionals } = parseArgs({
 const [folder = ''] = positionals
 // The address of the gateway's Service in the target `local`.
 const gatewayAddress = '10.96.0.80'
-// The images that no manifest of this repository names.
-const argocdRedis = 'public.ecr.aws/docker/library/redis:8.2.3-alpine'
-const envoy = 'docker.io/envoyproxy/envoy:distroless-v1.39.1'
 
 const programs = await readPrograms()
 const machine = await boot(folder, programs)
@@ -54,8 +51,8 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   process.env.KUBECONFIG = plane.kubeconfig
   process.env.SSL_CERT_FILE = join(folder, 'pki/ca.crt')
   process.env.PATH = `${linkPrograms(programs, ['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
-  const named = [argocdRedis, envoy, ...pinnedImages(fork.clone)]
-  repinImages(fork.clone, await publishImages(registry, plane.authority.certificate, named))
+  const digests = await publishImages(registry, plane.authority.certificate, serverImages(fork.clone))
+  repinImages(fork.clone, digests)
   const proxy = { global: { images: { envoyProxy: { image: envoy } } } }
   appendFileSync(join(fork.clone, 'gitops/platform/envoy-gateway/local/values.yaml'), stringify(proxy))
   fork.commit('Pin the images that this cluster has')

@@ -6,7 +6,7 @@ import { createContext } from './context.ts'
 import { startForge } from './forge.ts'
 import { gitHost, makeFork, repositoryUrl } from './fork.ts'
 import { connect, type Kubernetes } from './kubernetes.ts'
-import { releaseRegistry } from './release-images.ts'
+import { releaseRegistry, stageRelease } from './release-images.ts'
 import type { Context } from './scenario/step.ts'
 
 /** Names of what one run creates, so that it touches nothing else on the machine. */
@@ -108,6 +108,7 @@ export async function createKindContext(folder: string): Promise<Context> {
   const noCharts = { hosts: [], serve: () => {}, publish: async () => {} }
   await startForge(authority, fork.served, noCharts, { host: gateway, port: 443 })
   await nameForge(kubernetes, gateway)
+  await stageRelease(folder)
   return createContext(kubernetes, fork, folder, registryUrl)
 }
 

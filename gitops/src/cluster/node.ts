@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { addresses, type NodeAddress, registryPort } from './addresses.ts'
 import type { ControlPlane, Programs } from './control-plane.ts'
+import type { Kubernetes } from './kubernetes.ts'
 import { cgroup } from './machine.ts'
 import { networkNamespace } from './network.ts'
 import { type Running, start, type Where } from './processes.ts'
+import { until } from './until.ts'
 
 export type Node = { address: NodeAddress; where: Where; processes: Map<string, Running> }
 
@@ -16,6 +18,7 @@ export type Node = { address: NodeAddress; where: Where; processes: Map<string, 
  */
 export async function startNode(
   plane: ControlPlane,
+  kubernetes: Kubernetes,
   address: NodeAddress,
   logs: string,
   programs: Programs,
@@ -75,6 +78,10 @@ export async function startNode(
     programs('kube-proxy'),
     `--config=${write('kube-proxy.yaml', stringify(proxyConfiguration(name, proxyKubeconfig)))}`,
   )
+  await until(`${name} is registered`, 3, async () =>
+    (await kubernetes.read(`/api/v1/nodes/${name}`)) === undefined ? ['the kubelet has not registered it'] : [],
+  )
+  // It ends where its node is not registered.
   run(
     'kube-router',
     programs('kube-router'),

@@ -5,8 +5,15 @@ const reference = /\b(?<name>[a-z0-9.-]+\.[a-z]+\/[a-z0-9._/-]+:[\w.-]+)@sha256:
 const files = (root: string) =>
   globSync('gitops/{apps,platform}/**/*.yaml', { cwd: root }).map((file) => join(root, file))
 
+/** The images that no manifest of this repository names: those of a chart's manifests, and Envoy's. */
+const argocdRedis = 'public.ecr.aws/docker/library/redis:8.2.3-alpine'
+export const envoy = 'docker.io/envoyproxy/envoy:distroless-v1.39.1'
+
+/** The images of a checkout that are not programs of Go modules, by name and tag. */
+export const serverImages = (root: string) => [argocdRedis, envoy, ...pinnedImages(root)]
+
 /** The images that manifests of a checkout pin by tag and digest, by name and tag. */
-export function pinnedImages(root: string): string[] {
+function pinnedImages(root: string): string[] {
   const names = files(root).flatMap((file) =>
     [...readFileSync(file, 'utf8').matchAll(reference)].map((match) => match.groups?.name ?? ''),
   )

@@ -9,10 +9,14 @@ const debian: Record<string, string> = { etcd: '/usr/bin/etcd', containerd: '/us
 export async function readPrograms(): Promise<Programs> {
   const names = modulePins.flatMap(({ packages }) => Object.keys(packages))
   const paths = new Map<string, string>(Object.entries(debian))
-  for (const name of names) paths.set(name, await program(name))
+  for (const name of names)
+    await program(name).then(
+      (path) => paths.set(name, path),
+      () => {},
+    )
   return (name) => {
     const path = paths.get(name)
-    if (path === undefined) throw new Error(`cluster.json has no program ${name}.`)
+    if (path === undefined) throw new Error(`${name} is missing: run npx nx run gitops:programs.`)
     return path
   }
 }

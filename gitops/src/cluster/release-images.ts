@@ -18,12 +18,15 @@ export type ReleaseImages = {
   push: (commit: string, variant?: Variant, tag?: string) => Promise<string>
 }
 
-/** Packs the files that processes run in production once; each image then differs in its configuration or one layer. */
+const stagedIn = (folder: string) => join(folder, 'release')
+
+/** Writes the files that processes run in production below `folder`, which needs npm and its registry. */
+export const stageRelease = (folder: string) => stageOrders(root, stagedIn(folder))
+
+/** Packs the staged files once; each image then differs in its configuration or one layer. */
 export async function createReleaseImages(folder: string, registry: string): Promise<ReleaseImages> {
-  const files = join(folder, 'release')
-  await stageOrders(root, files)
   const { below, config } = ordersImage('', '', async () => {})
-  const layers = [...((await below?.()) ?? []), await packLayer(files, join(folder, 'release.tar'))]
+  const layers = [...((await below?.()) ?? []), await packLayer(stagedIn(folder), join(folder, 'release.tar'))]
   const push = async (commit: string, variant?: Variant, tag = `sha-${commit}`) => {
     if (variant?.kind === 'missing') return `${repository}@sha256:${createHash('sha256').update(commit).digest('hex')}`
     const extra = variant === undefined ? [] : [await fileLayer(folder, variant.files)]

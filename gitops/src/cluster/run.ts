@@ -2,11 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fetchPackages } from './images/publish.ts'
 import { createKindContext, keepKindLogs, removeKind } from './kind.ts'
 import { runInNamespaces } from './machine.ts'
+import { serverImages } from './pinned-images.ts'
 import { installPrograms } from './programs.ts'
+import { stageRelease } from './release-images.ts'
 import { runScenario } from './scenario/step.ts'
 import { requiredSteps, steps } from './scenario/steps.ts'
+
+const root = join(import.meta.dirname, '../../..')
 
 const usage = `Starts Kubernetes and Argo CD on this machine, deploys this commit by Git, and tests it as an operator would.
 
@@ -32,9 +37,11 @@ async function main(): Promise<number> {
   if (process.getuid?.() !== 0) throw new Error('This needs root, to make namespaces and cgroups: run it with sudo.')
   const started = performance.now()
   await installPrograms(console.log)
-  console.log(`programs: ready after ${Math.round((performance.now() - started) / 1000)} s`)
+  await fetchPackages(serverImages(root))
+  console.log(`programs and packages: ready after ${Math.round((performance.now() - started) / 1000)} s`)
   const folder = mkdtempSync(join(tmpdir(), 'orders-cluster-'))
   try {
+    await stageRelease(folder)
     return await runInNamespaces(process.execPath, [join(import.meta.dirname, 'inside.ts'), folder, ...args])
   } finally {
     rmSync(folder, { recursive: true, force: true })

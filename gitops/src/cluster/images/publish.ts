@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import pins from '../../../cluster.json' with { type: 'json' }
 import { exists } from '../../tools/cache.ts'
 import { argocdImage } from './argocd.ts'
 import { type Image, publish, staticImage } from './build.ts'
 import { putText } from './files.ts'
 import { flagdStub } from './flagd-stub.ts'
 import { postgresImage } from './postgres.ts'
+import { pythonPackage } from './root-file-system.ts'
 import { envoyImage, prometheusImage, redisImage } from './services.ts'
 import { staticImages } from './static.ts'
 
@@ -21,6 +23,22 @@ const makers: Record<string, (name: string) => Image> = {
   'quay.io/prometheus/prometheus': prometheusImage,
 }
 
+const imagesFor = (named: string[]): Image[] => [
+  ...staticImages.map(staticImage),
+  argocdImage(),
+  ...named.map((name) => {
+    const maker = makers[name.replace(/:[^/]*$/, '')]
+    if (maker === undefined) throw new Error(`No image of ${name} is made: name how in images/publish.ts.`)
+    return maker(name)
+  }),
+]
+
+/** Fetches the Debian and PyPI packages of all images into the cache; publishing them then needs no network. */
+export async function fetchPackages(named: string[]): Promise<void> {
+  for (const image of imagesFor(named)) await image.below?.()
+  for (const [name, version] of Object.entries(pins.python)) await pythonPackage(name, version)
+}
+
 /**
  * Pushes the images of the operators, which have the names that their charts use, and those that `named` asks for. Each
  * trusts the authority of the cluster's forge beside the public ones. Answers the digests by name.
@@ -30,14 +48,8 @@ export async function publishImages(
   authority: string,
   named: string[],
 ): Promise<Map<string, string>> {
-  const images: Image[] = [...staticImages.map(staticImage), argocdImage()]
-  for (const name of named) {
-    const maker = makers[name.replace(/:[^/]*$/, '')]
-    if (maker === undefined) throw new Error(`No image of ${name} is made: name how in images/publish.ts.`)
-    images.push(maker(name))
-  }
   const digests = new Map<string, string>()
-  for (const image of images) {
+  for (const image of imagesFor(named)) {
     const { name, digest } = await publish(registry, trusting(image, authority))
     digests.set(name, digest)
   }
