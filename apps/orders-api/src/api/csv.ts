@@ -43,11 +43,23 @@ function formatCell(cell: Cell): string {
   return cell === '' || /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
 }
 
-// A spreadsheet takes what begins so for a formula. Quotes before it count, so that taking one away is exact.
-const formula = /^'*[=+\-@\t\r]/
+// What a spreadsheet calculates at the start of a cell, and where it may see a cell start: at its own separator, whatever
+// ours is. A split at spaces has to be chosen by hand, and would change quotes in ordinary text.
+const starts = '=+\\-@\uff1d\uff0b\uff0d\uff20'
+const separators = ',;|\\t\\r\\n'
+// Quotes before it count, so that taking one away is exact.
+const first = new RegExp(`^(?='*[${starts}\\t\\r])`)
+const firstWritten = new RegExp(`^'(?='*[${starts}\\t\\r])`)
+const later = new RegExp(`([${separators}])(?='*[${starts}])`, 'g')
+const laterWritten = new RegExp(`([${separators}])'(?='*[${starts}])`, 'g')
+const inJson = new RegExp(`(?<=[${separators}])[${starts}]`, 'g')
 
-/** A text that no spreadsheet calculates: with a quote before what would start a formula. */
-export const neutralise = (text: string): string => (formula.test(text) ? `'${text}` : text)
+/** A text that no spreadsheet calculates: with a quote before each place that would start a formula. */
+export const neutralise = (text: string): string => text.replace(later, "$1'").replace(first, "'")
 
 /** Takes back what neutralise did. */
-export const restore = (text: string): string => (text.startsWith("'") && formula.test(text) ? text.slice(1) : text)
+export const restore = (text: string): string => text.replace(firstWritten, '').replace(laterWritten, '$1')
+
+/** JSON of an object of texts that no spreadsheet calculates; its value is the same. */
+export const neutraliseJson = (json: string): string =>
+  json.replace(inJson, (start) => `\\u${start.charCodeAt(0).toString(16).padStart(4, '0')}`)

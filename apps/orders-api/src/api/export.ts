@@ -7,7 +7,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import { may } from '../access/rules.ts'
 import { limits } from '../limits.ts'
-import { formatRecord, neutralise } from './csv.ts'
+import { formatRecord, neutralise, neutraliseJson } from './csv.ts'
 import { filterOf } from './filter.ts'
 import { callerRefusals } from './refusals.ts'
 
@@ -35,8 +35,9 @@ const description = `All orders that the filters let through, newest first, stre
 
 - \`ndjson\`: an order a line, as \`GET /orders/{id}\` shows it.
 - \`csv\` (RFC 4180, UTF-8): the first line names the columns, amounts are exact decimals, \`metadata\` is JSON, no value \
-is an empty cell and an empty text is \`""\`. A text that a spreadsheet would take for a formula (after = + - @, tab or \
-carriage return) begins with a quote ('), which an import takes away again.
+is an empty cell and an empty text is \`""\`. Where a text would start a formula of a spreadsheet (= + - or @ at its start or \
+after , ; | tab or a line break), a quote (') stands before it, which an import takes away again. In \`metadata\`, the \
+character is escaped (\`\\u003d\`).
 
 With \`fields=import\`, either file is what \`POST /orders/import\` takes; status, times and versions stay behind. Two \
 exports run at a time; a reader that takes nothing for 60 seconds is cut off. An answer that breaks off is not complete.`
@@ -122,7 +123,7 @@ function csvText(columns: readonly Column[]): (rows: OrderRow[]) => string {
 }
 
 function cellOf(row: OrderRow, column: Column): string | null {
-  if (column === 'metadata') return JSON.stringify(row.metadata)
+  if (column === 'metadata') return neutraliseJson(JSON.stringify(row.metadata))
   if (column === 'created_at' || column === 'updated_at') return toRfc3339(row[column])
   const value = row[column]
   return value === null ? null : neutralise(String(value))

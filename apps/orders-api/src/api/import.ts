@@ -23,7 +23,8 @@ that is there already with the same content counts as existing.
 - \`application/x-ndjson\`: an order a line.
 - \`text/csv\` (RFC 4180, UTF-8): the first line names the columns \`id\`, \`amount\`, \`currency\`, \`description\` and \
 \`metadata\` (JSON) or \`metadata.<name>\`, in any order; others are refused. An empty cell is no value, \`""\` an empty \
-text. A quote (') that an export put before what a spreadsheet takes for a formula is taken away again.
+text. A quote (') that an export put before = + - or @, at the start or after , ; | tab or a line break, is taken \
+away again.
 
 A line has at most 64 KiB, and lines of white space do not count. At least one line must arrive every 10 seconds.
 
