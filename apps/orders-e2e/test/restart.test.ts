@@ -28,7 +28,7 @@ async function idleSocket(t: Test, url: string): Promise<Socket> {
   const socket = openSocket(Number(new URL(url).port), '127.0.0.1').setEncoding('utf8')
   socket.on('error', () => {})
   t.teardown(() => socket.destroy())
-  socket.write('GET /livez HTTP/1.1\r\nHost: orders\r\n\r\n')
+  socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n')
   await once(socket, 'data')
   return socket
 }
