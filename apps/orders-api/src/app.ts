@@ -21,6 +21,7 @@ import audit from './plugins/audit.ts'
 import database from './plugins/database.ts'
 import health from './plugins/health.ts'
 import httpHygiene from './plugins/http-hygiene.ts'
+import methods from './plugins/methods.ts'
 import metrics from './plugins/metrics.ts'
 import openMode from './plugins/open-mode.ts'
 import openapi from './plugins/openapi.ts'
@@ -62,6 +63,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
 
   await server.register(problems)
   await server.register(httpHygiene, { version: config.ORDERS_COMMIT })
+  await server.register(methods)
   if (config.AUTH_MODE === 'open') await server.register(openMode, { hosts: hostsOf(config) })
   await server.register(slowBody)
   await server.register(strictJson)

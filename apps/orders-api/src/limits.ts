@@ -1,6 +1,8 @@
 /** Limits of the HTTP server, in milliseconds and bytes; none of Node's or Fastify's defaults bounds a slow client. */
 export const limits = {
   headersTimeout: 5000,
+  /** Requests of one connection, so that clients spread over new servers. */
+  requestsPerSocket: 1000,
   /** A whole request. Streams of an import may take longer; every other body is given bodyTimeout. */
   requestTimeout: 3_600_000,
   bodyTimeout: 10_000,

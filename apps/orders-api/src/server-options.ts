@@ -22,7 +22,7 @@ export function serverOptions(config: Config): FastifyHttpOptions<Server> {
     requestTimeout: limits.requestTimeout,
     connectionTimeout: limits.connectionTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
-    maxRequestsPerSocket: 1000,
+    maxRequestsPerSocket: 0, // http-hygiene counts: Node would answer pipelined requests beyond it with a bare 503
     bodyLimit: limits.bodyLimit,
     routerOptions: { maxParamLength: 100 },
     http: {

@@ -27,7 +27,7 @@ export const errorCatalogue = {
   IDEMPOTENCY_KEY_INVALID: {
     status: 400,
     title: 'The Idempotency-Key header is malformed',
-    help: 'Send 16 to 255 characters of A-Z a-z 0-9 _ and -, for example a UUID.',
+    help: 'Send 16 to 255 characters of A-Z a-z 0-9 _ and -, for example a UUID, with or without double quotes.',
   },
   SIGN_IN_FAILED: {
     status: 400,
@@ -194,7 +194,7 @@ export const errorCatalogue = {
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
     title: 'This content type is not taken here',
-    help: 'Send Content-Type: application/json (text/csv or application/x-ndjson for an import).',
+    help: 'Send one of the content types that `detail` and the Accept header name, without a Content-Encoding.',
   },
   EXPECTATION_FAILED: {
     status: 417,

@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type OrderRow, orderColumns, toOrder, toRfc3339 } from '@orders/orders'
 import { type Order, OrderFilter } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { may } from '../access/rules.ts'
 import { limits } from '../limits.ts'
 import { formatRecord, neutralise, neutraliseJson } from './csv.ts'
@@ -44,13 +44,23 @@ exports run at a time; a reader that takes nothing for 60 seconds is cut off. An
 
 /** Gives orders by the file, streamed. */
 export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const access = may.read('orders:read')
+  app.head(
+    '/orders/export',
+    { schema: { ...access, hide: true, querystring: ExportQuery } },
+    async (request, reply) => {
+      filterOf(request.query)
+      return describeFile(reply as FastifyReply, request.query.format).send()
+    },
+  )
+
   app.get(
     '/orders/export',
     {
       config: { keepsTime: true },
       exposeHeadRoute: false,
       schema: {
-        ...may.read('orders:read'),
+        ...access,
         summary: 'Export orders',
         description,
         tags: ['orders'],
@@ -74,11 +84,13 @@ export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       )
       exporting.then(file.end, file.fail)
       request.raw.socket.setTimeout?.(limits.readerTimeout)
-      reply.type(types[format]).header('content-disposition', `attachment; filename="orders.${format}"`)
-      return reply.send(file.stream as never)
+      return describeFile(reply as FastifyReply, format).send(file.stream)
     },
   )
 }
+
+const describeFile = (reply: FastifyReply, format: keyof typeof types) =>
+  reply.type(types[format]).header('content-disposition', `attachment; filename="orders.${format}"`)
 
 /** A stream to write into at its reader's pace. Writing fails once the reader is gone. */
 function createFile({ raw }: FastifyRequest) {

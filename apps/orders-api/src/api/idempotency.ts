@@ -6,7 +6,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
-      pattern: '^[A-Za-z0-9_-]{16,255}$',
+      pattern: '^(?:[A-Za-z0-9_-]{16,255}|"[A-Za-z0-9_-]{16,255}")$',
+      // A Structured Field is quoted (draft-ietf-httpapi-idempotency-key-header); it stands for the same key.
       description: 'Makes the request safe to repeat: its first answer is kept for 48 hours and given again.',
     }),
   ),
@@ -17,7 +18,7 @@ export function claimOf(request: FastifyRequest, key: string, route = 'POST /ord
   return {
     route,
     principal: request.principal,
-    key,
+    key: key.replaceAll('"', ''),
     fingerprint: createHash('sha256')
       .update(canonicalJson(request.body ?? null))
       .digest(),

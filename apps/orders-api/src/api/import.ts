@@ -35,6 +35,7 @@ was answered before, with a problem; an answer that breaks off says nothing, and
 
 /** Takes orders by the file, streamed. Its context has content types of its own. */
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.decorate('acceptedTypes', bodyTypes)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(bodyTypes, (_request, payload, done) => done(null, payload))
 

@@ -13,13 +13,20 @@ the event \`end\` with a \`reason\`: it is going down, you read too slowly, or m
 
 /** Tells events of orders as they happen. */
 export const orderStreamRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const access = may.read('orders:read')
+  app.head('/orders/stream', { schema: { ...access, hide: true } }, async (request, reply) => {
+    const position = positionOf(request.headers['last-event-id'] as string | undefined)
+    if (position !== undefined) await app.orders.assertReadable(request.orgId, position)
+    return reply.headers(streamHeaders).send()
+  })
+
   app.get(
     '/orders/stream',
     {
       config: { keepsTime: true, rechecks: true },
       exposeHeadRoute: false,
       schema: {
-        ...may.read('orders:read'),
+        ...access,
         summary: 'Events of orders as they happen',
         description,
         tags: ['orders'],
@@ -39,9 +46,10 @@ export const orderStreamRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
+const streamHeaders = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' }
+
 /** Answers with a stream of events, which no proxy is to hold back. */
-export const sendStream = (reply: FastifyReply, stream: Readable) =>
-  reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' }).send(stream)
+export const sendStream = (reply: FastifyReply, stream: Readable) => reply.headers(streamHeaders).send(stream)
 
 /** The position that an id of an event names. Throws VALIDATION_FAILED. */
 export function positionOf(id: string | undefined): number | undefined {

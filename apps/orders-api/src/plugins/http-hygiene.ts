@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { OrdersError } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
@@ -37,14 +38,23 @@ async function httpHygiene(app: FastifyInstance, { version }: { version: string 
   })
   // Node would answer these two by itself, without a problem document.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
-  app.server.on('connect', (_request, socket) => refuseConnection(new Error('CONNECT is for proxies'), socket))
+  app.server.on('connect', (_request, socket) =>
+    refuseConnection.call(app, new Error('CONNECT is for proxies'), socket),
+  )
   let common: Record<string, string> = answerHeaders(version)
   app.decorate('closeConnections', () => {
     common = { ...common, connection: 'close' }
   })
+  const served = new WeakMap<Socket, number>()
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(common)
     reply.header('x-request-id', request.id)
+    const { socket } = request.raw
+    const count = (served.get(socket) ?? 0) + 1
+    served.set(socket, count)
+    if (count >= limits.requestsPerSocket) reply.header('connection', 'close')
+    // Pipelined behind the last request, so its answer is never sent: the client has to ask again anyway.
+    if (count > limits.requestsPerSocket) return done(new OrdersError('OVERLOADED', 'The connection is closing.'))
     done(faultOf(request.raw))
   })
 }

@@ -15,12 +15,10 @@ const retryAfterSeconds = {
 
 /** Turns every error into a problem document (RFC 9457); what is not a known refusal is logged, and told to nobody. */
 async function problems(app: FastifyInstance) {
-  const methodsAt = collectMethods(app)
-
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, toldOf(error, request)))
 
   app.setNotFoundHandler((request, reply) => {
-    const methods = methodsAt(request.url)
+    const methods = app.methodsAt(request.url)
     if (methods.includes(request.method)) methods.length = 0 // a route that found nothing below its address
     if (methods.length > 0) reply.header('allow', methods.join(', '))
     const refusal: Refusal =
@@ -43,11 +41,15 @@ export function toldOf(error: unknown, request: FastifyRequest): Refusal {
     request.log.error({ err: error, reqId: request.id }, 'request failed')
     if (pgErrorCode(error)) request.server.meters.onDatabaseError('statement')
   }
+  if (refusal?.code === 'UNSUPPORTED_MEDIA_TYPE') {
+    return { ...refusal, message: `${refusal.message} Accepted: ${request.server.acceptedTypes.join(', ')}.` }
+  }
   return refusal ?? internal
 }
 
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
   setRetryAfter(reply, refusal.code)
+  if (refusal.code === 'UNSUPPORTED_MEDIA_TYPE') reply.header('accept', request.server.acceptedTypes.join(', '))
   const path = request.url.split('?', 1)[0] ?? '/'
   return reply
     .code(errorCatalogue[refusal.code].status)
@@ -60,26 +62,4 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusa
 export function setRetryAfter(reply: FastifyReply, code: Refusal['code']): void {
   const seconds = retryAfterSeconds[code as keyof typeof retryAfterSeconds]
   if (seconds && !reply.hasHeader('retry-after')) reply.header('retry-after', seconds)
-}
-
-/** The methods that some route takes at an address: what Allow must list when the asked one is not among them. */
-function collectMethods(app: FastifyInstance) {
-  const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>()
-  app.addHook('onRoute', ({ url, method }) => {
-    const source = url
-      .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
-      .replace(/:[A-Za-z_]+/g, '[^/]+')
-      .replace(/\*/g, '.*')
-    const route = routes.get(url) ?? { pattern: new RegExp(`^${source}$`), methods: new Set() }
-    for (const name of [method].flat()) route.methods.add(name)
-    routes.set(url, route)
-  })
-  return (url: string): string[] => {
-    const path = url.split('?', 1)[0] ?? ''
-    const found = [...routes.values()]
-      .filter(({ pattern }) => pattern.test(path))
-      .flatMap(({ methods }) => [...methods])
-    if (found.includes('HEAD')) found.push('GET')
-    return [...new Set(found)].sort()
-  }
 }

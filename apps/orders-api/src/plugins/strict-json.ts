@@ -7,15 +7,23 @@ export const jsonLimits = { depth: 32, keys: 1000, items: 200, stringLength: 200
 
 const otherCharset = /;\s*charset\s*=\s*(?!"?utf-?8"?\s*(?:;|$))/i
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Content types that the routes of this context take. */
+    acceptedTypes: string[]
+  }
+}
+
 /** Takes application/json only, and only JSON whose value is beyond doubt; JSON_INVALID or AMOUNT_INVALID otherwise. */
 async function strictJson(app: FastifyInstance) {
+  app.decorate('acceptedTypes', ['application/json'])
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
       if (otherCharset.test(request.headers['content-type'] ?? '')) {
         throw new OrdersError('UNSUPPORTED_MEDIA_TYPE', 'JSON is sent in UTF-8, whatever charset is asked for.')
       }
-      done(null, parseStrictJson(body as Buffer))
+      done(null, parseStrictJson(withoutMark(body as Buffer)))
     } catch (error) {
       done(error as Error)
     }
@@ -23,6 +31,12 @@ async function strictJson(app: FastifyInstance) {
 }
 
 export default fp(strictJson, { name: 'strict-json' })
+
+const byteOrderMark = Buffer.from('\ufeff')
+
+/** A parser may ignore a byte-order mark (RFC 8259), which some editors and shells write. */
+const withoutMark = (body: Buffer) =>
+  body.subarray(0, byteOrderMark.length).equals(byteOrderMark) ? body.subarray(byteOrderMark.length) : body
 
 /**
  * Parses JSON as JSON.parse does, and refuses what that would change or hide: invalid UTF-8, duplicate keys, __proto__,

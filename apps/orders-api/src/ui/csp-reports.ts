@@ -7,6 +7,7 @@ const maxLength = 200
 
 /** Where browsers tell that a page tried what its Content-Security-Policy forbids: a line in the log each. */
 export async function cspReports(app: FastifyInstance) {
+  app.decorate('acceptedTypes', ['application/reports+json'])
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     'application/reports+json',

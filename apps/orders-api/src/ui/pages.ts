@@ -18,6 +18,7 @@ type Options = SignInOptions & { defaultCurrency: string }
 
 /** The pages: forms instead of JSON, and every refusal a page. */
 export async function pages(app: FastifyInstance, { defaultCurrency, ...signIn }: Options) {
+  app.decorate('acceptedTypes', ['application/x-www-form-urlencoded'])
   app.removeAllContentTypeParsers()
   await app.register(formbody)
   await app.register(csrf)
