@@ -12,7 +12,11 @@ export const Settings = Type.Object({
   ADMIN_PORT: Type.Optional(
     Port('Own port for /metrics, which then leaves PORT; without it, /metrics is served only with AUTH_MODE=open.'),
   ),
-  DATABASE_URL: Secret({ description: 'postgresql:// address of the database.' }),
+  DATABASE_URL: Secret({
+    pattern: '^postgres(?:ql)?://\\S+$',
+    examples: ['postgresql://user:password@host:5432/orders'],
+    description: 'postgresql:// address of the database.',
+  }),
   DATABASE_POOL_MAX: Type.Integer({
     minimum: 2,
     maximum: 200,

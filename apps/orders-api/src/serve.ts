@@ -3,8 +3,10 @@
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { EmbeddedPostgresError } from '@orders/database/embedded'
+import { EmbeddedPostgresError, explainSystemError } from '@orders/database/embedded'
+import { SettingsError } from '@orders/runtime'
 import { newGuestKeys } from './access/guest-tokens.ts'
+import { readConfig } from './config.ts'
 import { watchAncestors } from './serve/ancestors.ts'
 import { type LocalDatabase, openLocalDatabase } from './serve/database.ts'
 import { type ServerExit, type ServerProcess, startServer } from './serve/server-process.ts'
@@ -13,6 +15,7 @@ import { watchSources } from './serve/watch-sources.ts'
 const root = join(import.meta.dirname, '../../..')
 const sources = ['apps/orders-api/src', 'apps/orders-worker/src', 'packages/*/src', 'packages/database/migrations']
 const args = process.argv.slice(2)
+const hasDatabase = Boolean(process.env.DATABASE_URL || process.env.DATABASE_URL_FILE)
 
 /** Settles with the exit code once someone asks this process to end. */
 const asked = Promise.withResolvers<number>()
@@ -30,7 +33,8 @@ async function help(): Promise<number> {
 async function serve(): Promise<number> {
   let database: LocalDatabase | null = null
   try {
-    if (!process.env.DATABASE_URL) {
+    assertSettings()
+    if (!hasDatabase) {
       const opening = openLocalDatabase(join(root, '.data/postgres'), { say, onLost: fail })
       const opened = await Promise.race([opening, asked.promise])
       if (typeof opened === 'number') return opened
@@ -42,6 +46,11 @@ async function serve(): Promise<number> {
   } finally {
     await database?.stop()
   }
+}
+
+/** Names every wrong setting at once, before anything is started. Throws a SettingsError. */
+function assertSettings(): void {
+  readConfig({ ...process.env, ...(!hasDatabase && { DATABASE_URL: 'postgresql://localhost/orders' }) })
 }
 
 /** Runs one server after another until someone asks to stop, the first cannot run, or one is killed. */
@@ -93,11 +102,13 @@ async function localGuestKeys(): Promise<NodeJS.ProcessEnv> {
   const { GUEST_KEYS, GUEST_KEYS_FILE, AUTH_MODE } = process.env
   if (GUEST_KEYS || GUEST_KEYS_FILE || AUTH_MODE === 'required') return {}
   const file = join(root, '.data/guest-keys.json')
-  await mkdir(dirname(file), { recursive: true })
-  // Of two first starts at once, one makes it.
-  await writeFile(file, await newGuestKeys(), { flag: 'wx', mode: 0o600 }).catch((error) => {
-    if (error.code !== 'EEXIST') throw error
-  })
+  try {
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, await newGuestKeys(), { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    // Of two first starts at once, one makes it.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explainSystemError(error, dirname(file))
+  }
   return { GUEST_KEYS_FILE: file }
 }
 
@@ -106,7 +117,8 @@ function fail(error: unknown): void {
 }
 
 function report(error: unknown): number {
-  say(error instanceof EmbeddedPostgresError ? error.message : ((error as Error).stack ?? String(error)))
+  const isExplained = error instanceof EmbeddedPostgresError || error instanceof SettingsError
+  say(isExplained ? error.message : ((error as Error).stack ?? String(error)))
   return 1
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
@@ -22,6 +22,8 @@ async function start(env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<
   return service
 }
 
+const lastLine = ({ output }: Service) => output.trimEnd().split('\n').at(-1) ?? ''
+
 /** Starts and waits for the first answer. */
 async function startReady(): Promise<Service> {
   const began = performance.now()
@@ -43,7 +45,7 @@ async function untilGone(before: Process[], timeoutMs = 5000): Promise<void> {
   })
 }
 
-const runner = /^node src\/serve\.ts/
+const runner = /^node apps\/orders-api\/src\/serve\.ts/
 const server = /orders-api\/src\/server\.ts/
 const postgres = /^\S*bin\/postgres -D/
 
@@ -102,7 +104,6 @@ t.test('changed sources restart the server', async (t) => {
 
 const killed: [string, (service: Service) => number][] = [
   ['npm', (service) => service.child.pid ?? 0],
-  ['nx', (service) => service.process(/bin\/nx serve/).pid],
   ['the runner', (service) => service.process(runner).pid],
   ['the server', (service) => service.process(server).pid],
 ]
@@ -136,12 +137,36 @@ t.test('a first start that fails ends with the sentence of the server', async (t
   const squatter = createServer().listen(service.port)
   t.teardown(() => squatter.close())
   t.not(await service.exited, 0)
-  t.match(service.output, /Port \d+ is taken/)
+  t.match(lastLine(service), /^Port \d+ is taken/)
   t.notMatch(service.output, / at .*\.ts:\d+/, 'no stack trace')
   t.same(
     processes().filter(({ command }) => command.includes(checkout)),
     [],
   )
+})
+
+t.test('wrong settings are named together, last, and before anything is started', async (t) => {
+  const wrong = { LOG_LEVEL: 'verbose', AUTH_MODE: 'maybe', DEFAULT_CURRENCY: 'EURO', DATABASE_URL: 'mysql://x' }
+  const service = await start(wrong)
+  t.not(await service.exited, 0)
+  const said = service.output.trimEnd().split('\n').slice(-5)
+  t.match(said[0], 'Cannot start with these settings:')
+  for (const name of Object.keys(wrong))
+    t.ok(
+      said.some((line) => line.startsWith(`  ${name} must be `)),
+      name,
+    )
+})
+
+t.test('a checkout that cannot be written says what to do, last', async (t) => {
+  const data = join(checkout, '.data')
+  renameSync(data, `${data}.away`)
+  t.teardown(() => renameSync(`${data}.away`, data))
+  writeFileSync(data, 'a file in the way')
+  const service = await start()
+  t.not(await service.exited, 0)
+  rmSync(data)
+  t.match(lastLine(service), /\.data.*: (move it and start again|use a folder that can be written)/)
 })
 
 t.test('with DATABASE_URL no database is started', async (t) => {

@@ -2,7 +2,11 @@ import { Choice, readSettings, Secret, settingsHelp } from '@orders/runtime'
 import { type Static, Type } from '@sinclair/typebox'
 
 export const Settings = Type.Object({
-  DATABASE_URL: Secret({ description: 'postgresql:// address of the database.' }),
+  DATABASE_URL: Secret({
+    pattern: '^postgres(?:ql)?://\\S+$',
+    examples: ['postgresql://user:password@host:5432/orders'],
+    description: 'postgresql:// address of the database.',
+  }),
   DATABASE_POOL_MAX: Type.Integer({
     minimum: 2,
     maximum: 100,

@@ -21,9 +21,17 @@ const defaultDataDir = join(import.meta.dirname, '../../../.data/postgres')
  */
 export async function openCommandDatabase(env: Environment, dataDir = defaultDataDir): Promise<CommandDatabase> {
   const url = (await readUrl(env)) ?? (await findRunning(dataDir))
-  if (url) return { url: new URL(url).href, close: async () => {} }
+  if (url) return { url: postgresAddress(url), close: async () => {} }
   const server = await startEmbeddedPostgres({ dataDir })
   return { url: server.url, close: server.stop }
+}
+
+function postgresAddress(text: string): string {
+  const { protocol, href } = new URL(text)
+  if (/^postgres(ql)?:$/.test(protocol)) return href
+  throw new DatabaseError(
+    `DATABASE_URL is an address of ${protocol}//, not of PostgreSQL: write postgresql://user:password@host:port/database.`,
+  )
 }
 
 async function readUrl({ DATABASE_URL, DATABASE_URL_FILE }: Environment): Promise<string | undefined> {

@@ -8,7 +8,7 @@ import { EmbeddedPostgresError, explainOutput, explainSystemError } from './embe
 import { type GuardedProcess, spawnGuarded } from './embedded/guarded-process.ts'
 import { alreadyServed, claimFolder, databaseUrl, readPostmaster, runOnce } from './embedded/postmaster.ts'
 
-export { EmbeddedPostgresError } from './embedded/error.ts'
+export { EmbeddedPostgresError, explainSystemError } from './embedded/error.ts'
 export { findRunning } from './embedded/postmaster.ts'
 
 export interface EmbeddedPostgresOptions {
