@@ -25,6 +25,11 @@ export const exceptions: Exception[] = [
     because: 'Its counts are of one minute; while its only pod moves, each process of the service counts by itself.',
   },
   {
+    check: 'pod-probes-identical',
+    object: /^Deployment\/orders-redis$/,
+    because: 'Redis depends on nothing, so a process that accepts connections is alive and ready.',
+  },
+  {
     check: 'horizontalpodautoscaler-replicas',
     object: /^HorizontalPodAutoscaler\/orders-api$/,
     because: 'A laptop, dev and previews have one pod; the rule enough-pods-to-lose-one looks after the others.',
