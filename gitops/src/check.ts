@@ -7,6 +7,7 @@ import { missingMetrics, queriesOf } from './check/metrics.ts'
 import { remoteBases, renderTwice } from './check/rendering.ts'
 import { invalidResources } from './check/schemas.ts'
 import { readSettings, scrapeService } from './check/service.ts'
+import { pinsWithoutUpdates } from './check/updates.ts'
 import { checkMonitoring } from './monitoring/check.ts'
 import { readExposition } from './monitoring/exposition.ts'
 import { gitopsRoot } from './render.ts'
@@ -74,6 +75,15 @@ await check('charts', async () => {
   const faults = [...unpublished(pins, snapshot), ...otherSchemas(pins, snapshot, tools.schemas.crds)]
   const good = `${pins.length} pinned versions are published, and the schemas are of the versions that they install`
   return controlled({ faults, good }, unpublished(bad, snapshot), 2)
+})
+await check('updates', async () => {
+  const unmatched = (file: string) =>
+    readFileSync(join(repository, file), 'utf8').replace(
+      '"how": "go", "package": "github.com/yannh',
+      '"how": "hand", "package": "github.com/yannh',
+    )
+  const good = 'Renovate updates every pin of tools.json and every chart'
+  return controlled({ faults: pinsWithoutUpdates(repository), good }, pinsWithoutUpdates(repository, unmatched), 1)
 })
 await check('linter', async () => {
   const remarks = []
