@@ -149,6 +149,7 @@ export type Spec = {
   clusterResourceWhitelist?: GroupKind[]
   namespaceResourceWhitelist?: GroupKind[]
   syncWindows?: { kind: string }[]
+  ignoreDifferences?: { kind: string; jqPathExpressions?: string[] }[]
   syncPolicy?: { automated?: { prune?: boolean; selfHeal?: boolean }; retry?: { limit?: number; refresh?: boolean } }
 }
 type Surge = { maxSurge?: number | string; maxUnavailable?: number | string }

@@ -66,6 +66,9 @@ function plainRoute(route: Document, listeners: GatewayListener[]): string | und
   return parentRefs.length > 0 ? undefined : 'attaches to no Gateway'
 }
 
+const ignoresWeights = ({ kind, jqPathExpressions = [] }: { kind: string; jqPathExpressions?: string[] }) =>
+  kind === 'HTTPRoute' && jqPathExpressions.includes('.spec.rules[].backendRefs[].weight')
+
 export const gatewayRules: Record<string, Rule> = {
   'gateway-class-exists': (set) =>
     ofKind(set, 'Gateway')
@@ -109,6 +112,13 @@ export const gatewayRules: Record<string, Rule> = {
         ? []
         : [[nameOf(policy), 'may send a request twice: retry only after connect-failure']]
     }),
+  'canary-weights-are-kept': (set, { sets }) =>
+    ofKind(set, 'Application')
+      .filter(
+        ({ spec }) => ofKind(sets.get(spec?.source?.path?.replace(/^gitops\//, '') ?? '') ?? [], 'Rollout').length > 0,
+      )
+      .filter(({ spec }) => !spec?.ignoreDifferences?.some(ignoresWeights))
+      .map((application) => [nameOf(application), 'resets the weights of a canary: ignore those of the HTTPRoute']),
   'canary-splits-requests': (set) =>
     ofKind(set, 'Rollout').flatMap((rollout): Found => {
       const { trafficRouting, stableService, canaryService } = rollout.spec?.strategy?.canary ?? {}
