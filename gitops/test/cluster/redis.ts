@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,12 @@ import { connect } from 'node:tls'
 import type { Test } from 'tap'
 import type { CertificateSpec, Issued } from './certificates.ts'
 import type { Find } from './manifests.ts'
+
+/** What to say where Redis is missing. */
+export const redisMissing = 'Counting in Redis is tested with redis-server: install it and put it on PATH.'
+
+/** Whether Redis can be started here. */
+export const hasRedis = spawnSync('redis-server', ['--version']).status === 0
 
 type Issue = (spec: CertificateSpec) => Promise<Issued>
 
