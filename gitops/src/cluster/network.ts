@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { addresses, type NodeAddress, nodes } from './addresses.ts'
 
 const run = (program: string, ...args: string[]) =>
@@ -12,6 +12,9 @@ export const networkNamespace = ({ name }: NodeAddress) => `/run/netns/${name}`
 export function createNetwork(): void {
   run('mount', '-t', 'tmpfs', 'tmpfs', '/run')
   mkdirSync('/run/netns')
+  // No name server is reachable: a name that /etc/hosts lacks is refused at once.
+  writeFileSync('/run/resolv.conf', 'nameserver 127.0.0.1\n')
+  run('mount', '--bind', '/run/resolv.conf', '/etc/resolv.conf')
   ip('link', 'set', 'lo', 'up')
   ip('link', 'add', 'cluster0', 'type', 'bridge')
   ip('address', 'add', `${addresses.host}/24`, 'dev', 'cluster0')

@@ -7,6 +7,7 @@ import type { ControlPlane, Programs } from './control-plane.ts'
 import type { Kubernetes } from './kubernetes.ts'
 import { cgroup } from './machine.ts'
 import { networkNamespace } from './network.ts'
+import { versionOf } from './pins.ts'
 import { type Running, start, type Where } from './processes.ts'
 import { until } from './until.ts'
 
@@ -61,6 +62,9 @@ export async function startNode(
   const run = (program: string, ...command: string[]) =>
     processes.set(program, start(logs, `${name}-${program}`, where, command))
   run('containerd', programs('containerd'), '--config', write('containerd.toml', containerdText(folder)))
+  await until(`containerd of ${name} listens`, 1, async () =>
+    existsSync(join(folder, 'containerd.sock')) ? [] : ['there is no socket'],
+  )
   run(
     'kubelet',
     programs('kubelet'),
@@ -154,7 +158,7 @@ state = "/run/containerd-${folder.split('/').at(-1)}"
 [grpc]
   address = "${folder}/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "registry.k8s.io/pause:3.10"
+  sandbox_image = "registry.k8s.io/pause:${versionOf('pause')}"
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     default_runtime_name = "runc"

@@ -64,20 +64,26 @@ function ownFiles(program: string): string[] {
       ]
 }
 
-/** The version of the module that has an import path: an added one, or that of the pin itself. */
-function versionAt(pin: ModulePin, path: string): string {
+/** The module that has an import path: an added one, or the pinned one. */
+function moduleAt(pin: ModulePin, path: string): { module: string | undefined; version: string } {
   const isIn = (module: string) => path === module || path.startsWith(`${module}/`)
-  return Object.entries(pin.require ?? {}).find(([module]) => isIn(module))?.[1] ?? pin.version
+  const added = Object.entries(pin.require ?? {}).find(([module]) => isIn(module))
+  return added === undefined ? { module: pin.module, version: pin.version } : { module: added[0], version: added[1] }
 }
 
+/** The module of a program and its version. */
+export const moduleOf = (program: string) => moduleAt(pinOf(program), pinOf(program).packages[program] ?? '')
+
 /** The version of a program. */
-export const versionOf = (program: string): string => versionAt(pinOf(program), pinOf(program).packages[program] ?? '')
+export const versionOf = (program: string): string => moduleOf(program).version
 
 /** Options of the linker that set the variables of a pin. */
 export const linkerFlags = (pin: ModulePin): string =>
   [
     '-s -w',
-    ...Object.entries(pin.variables ?? {}).map(([name, value]) => `-X ${name}=${expand(value, versionAt(pin, name))}`),
+    ...Object.entries(pin.variables ?? {}).map(
+      ([name, value]) => `-X ${name}=${expand(value, moduleAt(pin, name).version)}`,
+    ),
   ].join(' ')
 
 /** The cache folder of a program. Its name changes with the version, the recipe and the project's own source. */

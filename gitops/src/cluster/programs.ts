@@ -1,11 +1,12 @@
 /** Builds the programs that cluster.json pins from the Go module proxy, once per version, into the cache. */
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { cacheFolder, execute, exists, fillOnce } from '../tools/cache.ts'
 import {
   goFolder,
   linkerFlags,
   type ModulePin,
+  moduleOf,
   modulePins,
   ownSource,
   pinOf,
@@ -27,11 +28,11 @@ export async function program(name: string): Promise<string> {
   return path
 }
 
-/** The extracted sources of the module that a program is built from. */
-export async function moduleFolder(pin: ModulePin): Promise<string> {
-  const at = await moduleOf(pin)
-  if (at === undefined) throw new Error(`${Object.keys(pin.packages)} are the project's own programs.`)
-  return at
+/** The extracted sources of the module of a program. Throws an Error for a program of this project. */
+export async function sourceFolder(name: string): Promise<string> {
+  const { module, version } = moduleOf(name)
+  if (module === undefined) throw new Error(`${name} is a program of this project.`)
+  return download(module, version)
 }
 
 /** The extracted sources of the module that has the package of a program. */
@@ -59,7 +60,7 @@ async function build(name: string): Promise<void> {
   const pin = pinOf(name)
   const folder = await wrapper(pin)
   const own = ownSource(pin, name)
-  if (own !== undefined) await cp(own, join(folder, basename(own)), { recursive: true })
+  if (own !== undefined) await copyAnew(own, join(folder, basename(own)))
   await fillOnce(programFolder(name), async (to) => {
     const flags = ['-mod=mod', '-trimpath', '-ldflags', linkerFlags(pin)]
     const failed = `${name} ${versionOf(name)} was not built.`
@@ -72,7 +73,7 @@ async function wrapper(pin: ModulePin): Promise<string> {
   const name = (pin.module ?? 'own').replaceAll('/', '-')
   const recipe = programFolder(Object.keys(pin.packages)[0] ?? '').slice(-8)
   return fillOnce(`wrappers/${name}-${pin.version}-${recipe}`, async (folder) => {
-    const sources = await moduleOf(pin)
+    const sources = pin.module === undefined ? undefined : await download(pin.module, pin.version)
     await mkdir(folder, { recursive: true })
     const goMod: GoMod = sources === undefined ? {} : JSON.parse(await readGoMod(sources))
     await writeFile(join(folder, 'go.mod'), wrapperModule(pin, goMod))
@@ -101,8 +102,10 @@ async function patch(sources: string, patches: Record<string, string>, to: strin
 
 const readGoMod = (sources: string) => go('A go.mod cannot be read.', sources, ['mod', 'edit', '-json'])
 
-const moduleOf = async ({ module, version }: ModulePin) =>
-  module === undefined ? undefined : download(module, version)
+async function copyAnew(from: string, to: string): Promise<void> {
+  await rm(to, { recursive: true, force: true })
+  await cp(from, to, { recursive: true })
+}
 
 /** Answers the folder of a module. */
 async function download(module: string, version: string): Promise<string> {

@@ -20,8 +20,11 @@ export type ReleaseImages = {
 
 const stagedIn = (folder: string) => join(folder, 'release')
 
-/** Writes the files that processes run in production below `folder`, which needs npm and its registry. */
-export const stageRelease = (folder: string) => stageOrders(root, stagedIn(folder))
+/** Writes the files that processes run in production below `folder`, which needs npm, Debian and their registries. */
+export async function stageRelease(folder: string): Promise<void> {
+  await ordersImage('', '', async () => {}).below?.()
+  await stageOrders(root, stagedIn(folder))
+}
 
 /** Packs the staged files once; each image then differs in its configuration or one layer. */
 export async function createReleaseImages(folder: string, registry: string): Promise<ReleaseImages> {

@@ -75,6 +75,7 @@ export function dnsManifests(hosts: string[]): unknown[] {
                 name: 'coredns',
                 image: systemImages.coredns,
                 args: ['-conf', '/etc/coredns/Corefile'],
+                securityContext: { runAsUser: 0, capabilities: { add: ['NET_BIND_SERVICE'], drop: ['ALL'] } },
                 readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 2 },
                 volumeMounts: [{ name: 'config', mountPath: '/etc/coredns' }],
               },

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { linkerFlags, modulePins, pinOf, programFolder, versionOf } from '../../src/cluster/pins.ts'
+import { linkerFlags, moduleOf, modulePins, pinOf, programFolder, versionOf } from '../../src/cluster/pins.ts'
 
 t.test('derives the versions of the Kubernetes libraries from the version of Kubernetes', async (t) => {
   const pin = pinOf('kube-apiserver')
@@ -13,6 +13,8 @@ t.test('derives the versions of the Kubernetes libraries from the version of Kub
 t.test('answers the version of an added module for its program', async (t) => {
   t.equal(versionOf('argocd'), pinOf('argocd').version)
   t.equal(versionOf('helm'), pinOf('helm').require?.['helm.sh/helm/v4'])
+  t.match(moduleOf('keda'), { module: 'github.com/kedacore/keda/v2', version: versionOf('keda') })
+  t.match(moduleOf('cert-manager'), { module: 'github.com/cert-manager/cert-manager' })
 })
 
 t.test('sets a variable to the version of the module that has it', async (t) => {

@@ -1,8 +1,8 @@
 /** The image of Argo CD. */
 import { chmod, chown, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pinOf, versionOf } from '../pins.ts'
-import { moduleFolder, program } from '../programs.ts'
+import { versionOf } from '../pins.ts'
+import { program, sourceFolder } from '../programs.ts'
 import type { Image } from './build.ts'
 import { putLink, putProgram, putText } from './files.ts'
 import { debianLayer } from './root-file-system.ts'
@@ -38,7 +38,7 @@ export const argocdImage = (): Image => ({
 })
 
 async function fillArgocd(root: string): Promise<void> {
-  const sources = await moduleFolder(pinOf('argocd'))
+  const sources = await sourceFolder('argocd')
   for (const name of ['argocd', 'helm', 'kustomize']) {
     await putProgram(root, await program(name), `/usr/local/bin/${name}`)
   }
