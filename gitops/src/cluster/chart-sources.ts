@@ -4,11 +4,7 @@ import type { Chart } from '../applications.ts'
 import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
 import { versionOf } from './pins.ts'
-<<<<<<< HEAD
-import { sourcesOf } from './programs.ts'
-=======
 import { sourceFolder } from './programs.ts'
->>>>>>> a7bde07 (Find the sources of a program in its own module)
 
 /**
  * Where the contents of a chart come from, because no chart repository is reachable: `chart` is the project's own chart, as
@@ -20,11 +16,7 @@ export type ChartSource = { kind: 'chart' | 'manifests' | 'stub'; note: string }
   | { templates: (chart: Chart) => Promise<Record<string, string>> }
 )
 
-<<<<<<< HEAD
-const ofProgram = async (program: string, ...path: string[]) => join(await sourcesOf(program), ...path)
-=======
 const ofProgram = async (program: string, ...path: string[]) => join(await sourceFolder(program), ...path)
->>>>>>> a7bde07 (Find the sources of a program in its own module)
 
 const ownChart = (
   program: string,

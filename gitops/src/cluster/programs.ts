@@ -35,14 +35,6 @@ export async function sourceFolder(name: string): Promise<string> {
   return download(module, version)
 }
 
-/** The extracted sources of the module that has the package of a program. */
-export function sourcesOf(program: string): Promise<string> {
-  const pin = pinOf(program)
-  const path = pin.packages[program] ?? ''
-  const added = Object.entries(pin.require ?? {}).find(([module]) => path.startsWith(`${module}/`))
-  return moduleFolder(added === undefined ? pin : { ...pin, module: added[0], version: added[1] })
-}
-
 /** Builds every program that the cache lacks. Throws an Error that names the program and states why it failed. */
 export async function installPrograms(
   say: (line: string) => void,

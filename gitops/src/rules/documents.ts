@@ -134,6 +134,7 @@ export type Spec = {
   endpoints?: { port?: string }[]
   backoffLimit?: number
   activeDeadlineSeconds?: number
+  progressDeadlineSeconds?: number
   target?: { name?: string; template?: { data?: Labels } }
   data?: { secretKey: string }[]
   secretStoreRef?: { name: string; kind?: string }
@@ -150,7 +151,10 @@ export type Spec = {
   namespaceResourceWhitelist?: GroupKind[]
   syncWindows?: { kind: string }[]
   ignoreDifferences?: { kind: string; jqPathExpressions?: string[] }[]
-  syncPolicy?: { automated?: { prune?: boolean; selfHeal?: boolean }; retry?: { limit?: number; refresh?: boolean } }
+  syncPolicy?: {
+    automated?: { prune?: boolean; selfHeal?: boolean }
+    retry?: { limit?: number; refresh?: boolean; backoff?: { maxDuration?: string } }
+  }
 }
 type Surge = { maxSurge?: number | string; maxUnavailable?: number | string }
 

@@ -8,6 +8,7 @@ import { namespaceRules } from './namespace.ts'
 import { networkRules } from './network.ts'
 import { orderRules } from './order.ts'
 import { requirementRules } from './requirements.ts'
+import { rollbackRules } from './rollback.ts'
 import type { Facts, Rule } from './rule.ts'
 import { securityRules } from './security.ts'
 import { workloadRules } from './workloads.ts'
@@ -25,6 +26,7 @@ export const rules: Record<string, Rule> = {
   ...connectionRules,
   ...argocdRules,
   ...requirementRules,
+  ...rollbackRules,
 }
 
 /** What a rule holds against a set; `path` is the set's, below gitops/. */

@@ -1,6 +1,7 @@
 import { type Document, nameOf, ofKind, selects, waveOf } from './documents.ts'
 import { podsOf } from './pods.ts'
 import { accountsOf, configMapsOf, secretMakers, secretsOf } from './references.ts'
+import { releaseSeconds } from './rollback.ts'
 import type { Rule } from './rule.ts'
 
 type Found = [string, string][]
@@ -22,10 +23,10 @@ export const orderRules: Record<string, Rule> = {
       const { backoffLimit, activeDeadlineSeconds, template } = job.spec ?? {}
       const finite =
         backoffLimit !== undefined &&
-        backoffLimit <= 10 &&
+        backoffLimit <= 3 &&
         activeDeadlineSeconds !== undefined &&
-        activeDeadlineSeconds <= 3600
-      const says = 'may try for ever: set backoffLimit up to 10, activeDeadlineSeconds up to 3600, restartPolicy Never'
+        activeDeadlineSeconds + (template?.spec?.terminationGracePeriodSeconds ?? 30) <= releaseSeconds
+      const says = `may hold up a rollback: set backoffLimit up to 3, activeDeadlineSeconds with the grace of its pods up to ${releaseSeconds}, restartPolicy Never`
       return finite && template?.spec?.restartPolicy === 'Never' ? [] : [[nameOf(job), says]]
     }),
   'jobs-are-hooks': (set) =>
