@@ -135,6 +135,7 @@ export type Spec = {
   backoffLimit?: number
   activeDeadlineSeconds?: number
   progressDeadlineSeconds?: number
+  minReadySeconds?: number
   target?: { name?: string; template?: { data?: Labels } }
   data?: { secretKey: string }[]
   secretStoreRef?: { name: string; kind?: string }

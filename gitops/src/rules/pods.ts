@@ -29,7 +29,8 @@ export function podsOf(set: Document[]): Pods[] {
     if (kind === 'Deployment' && spec.replicas === 0 && rolloutOf(set, metadata.name)) return []
     const scaler = scalerOf(set, owner)
     const least = scaler?.least ?? spec.replicas ?? 1
-    const most = (scaler?.most ?? spec.replicas ?? 1) + surgeOf(owner, scaler?.most ?? spec.replicas ?? 1)
+    const replicas = scaler?.most ?? spec.replicas ?? 1
+    const most = replicas + surgeOf(owner, replicas) + drainingOf(owner, template.spec, replicas)
     return [{ ...base, least, most }]
   })
 }
@@ -64,6 +65,21 @@ function surgeOf({ spec = {} }: Document, replicas: number): number {
   if (spec.strategy?.canary?.trafficRouting) return replicas
   const surge = spec.strategy?.canary?.maxSurge ?? spec.strategy?.rollingUpdate?.maxSurge ?? '25%'
   return typeof surge === 'number' ? surge : Math.ceil((Number.parseInt(surge, 10) / 100) * replicas)
+}
+
+/**
+ * How many pods may be ending beside those that run. The controllers count none of them, and start others before they are
+ * gone; a quota and a database count all of them. In an update one pod a time is replaced, after `minReadySeconds` at the
+ * earliest, and each takes its whole grace. A canary waits longer than that between its steps: the pods of one that another
+ * release took the place of end beside the first pods of that release.
+ */
+function drainingOf(
+  { spec = {} }: Document,
+  { terminationGracePeriodSeconds = 30 }: PodSpec,
+  replicas: number,
+): number {
+  if (spec.strategy?.canary?.trafficRouting) return Number(spec.strategy.canary.maxSurge ?? 1)
+  return Math.min(replicas, Math.ceil(terminationGracePeriodSeconds / Math.max(1, spec.minReadySeconds ?? 0)))
 }
 
 // What Envoy Gateway makes: proxies that listen on 10000 and the port of each listener, in a namespace of their own.
