@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import tools from '../tools.json' with { type: 'json' }
 import { otherSchemas, pinsOf, readSnapshot, unpublished } from './charts/snapshot.ts'
 import { lint, unexplained } from './check/linter.ts'
+import { missingMentions, readTexts } from './check/mentions.ts'
 import { missingMetrics, queriesOf } from './check/metrics.ts'
 import { remoteBases, renderTwice } from './check/rendering.ts'
 import { invalidResources } from './check/schemas.ts'
@@ -102,6 +103,12 @@ await check('metrics', async () => {
 await check('alerts', async () => {
   await checkMonitoring()
   return { faults: [], good: 'promtool takes them, and they fire when they should' }
+})
+await check('mentions', async () => {
+  const { texts, files } = await readTexts(repository)
+  const bad = missingMentions([{ file: 'mentions.yaml', text: control('mentions.yaml') }], files, new Set())
+  const good = `${texts.length} texts name no file that is gone`
+  return controlled({ faults: missingMentions(texts, files), good }, bad, 2)
 })
 await check('workflows', async () => {
   const program = join(import.meta.dirname, 'workflows-cli.ts')

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { unexplained } from '../src/check/linter.ts'
 import { exceptions } from '../src/check/linter-exceptions.ts'
+import { missingMentions } from '../src/check/mentions.ts'
 import { missingMetrics, queriesOf } from '../src/check/metrics.ts'
 import { differencesOf, remoteBases } from '../src/check/rendering.ts'
 import { readSettings, settingsOf } from '../src/check/service.ts'
@@ -190,4 +191,21 @@ t.test('a schema of an add-on refuses what its server would drop', async (t) => 
   })
   t.strictSame(schemasOf({ kind: 'ConfigMap' }), [])
   t.strictSame(schemasOf(null), [])
+})
+
+t.test('a file that a comment names is there', async (t) => {
+  const files = ['gitops/apps/orders/base/a.yaml', 'gitops/README.md']
+  const none: ReadonlySet<string> = new Set()
+  const missing = (file: string, text: string, allowed = none) => missingMentions([{ file, text }], files, allowed)
+  for (const path of ['gitops/apps/orders/base/a.yaml', 'apps/orders/base/a.yaml', '../base/a.yaml', 'base/a.yaml']) {
+    t.strictSame(missing('gitops/b.yaml', `# see ${path}.`), [], path)
+  }
+  t.strictSame(missing('gitops/b.yaml', 'path: base/b.yaml # of it'), [], 'this is no comment')
+  t.strictSame(missing('gitops/b.ts', '// https://example.com/base/b.yaml and /base/b.yaml'), [], 'these are elsewhere')
+  t.match(missing('gitops/b.yaml', 'a: 1\n# see base/b.yaml'), [/^gitops\/b\.yaml:2 names base\/b\.yaml, which is not/])
+  t.match(missing('gitops/b.ts', ' * As base/b.yaml says.'), [/names base\/b\.yaml/])
+  t.match(missing('gitops/b.sql', 'SELECT 1 -- base/b.yaml'), [/names base\/b\.yaml/])
+  t.match(missing('gitops/README.md', 'See [it](base/b.yaml).'), [/names base\/b\.yaml/])
+  t.strictSame(missing('gitops/README.md', 'base/b.yaml', new Set(['base/b.yaml'])), [])
+  t.match(missing('gitops/README.md', 'nothing', new Set(['base/b.yaml'])), [/explains nothing any more/])
 })
