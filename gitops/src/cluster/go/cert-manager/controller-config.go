@@ -15,7 +15,7 @@ import (
 	"github.com/cert-manager/cert-manager/internal/apis/config/controller/validation"
 	configv1alpha1 "github.com/cert-manager/cert-manager/pkg/apis/config/controller/v1alpha1"
 	"github.com/cert-manager/cert-manager/pkg/controller"
-	"github.com/cert-manager/cert-manager/pkg/controller/certificate-shim/gateways"
+	gateways "github.com/cert-manager/cert-manager/pkg/controller/certificate-shim/gateways"
 	"github.com/cert-manager/cert-manager/pkg/controller/configfile"
 	dnsutil "github.com/cert-manager/cert-manager/pkg/issuer/acme/dns/util"
 	"github.com/cert-manager/cert-manager/pkg/logs"
@@ -51,6 +51,7 @@ func controllerConfig(args []string) (*config.ControllerConfiguration, error) {
 func controllerFlags(options *config.ControllerConfiguration) *pflag.FlagSet {
 	flags := pflag.NewFlagSet("controller", pflag.ContinueOnError)
 	for name, value := range map[string]*string{
+		"kubeconfig":                 &options.KubeConfig,
 		"cluster-resource-namespace": &options.ClusterResourceNamespace,
 		"leader-election-namespace":  &options.LeaderElectionConfig.Namespace,
 		"acme-http01-solver-image":   &options.ACMEHTTP01Config.SolverImage,
@@ -90,7 +91,7 @@ func enabledControllers(options *config.ControllerConfiguration) sets.Set[string
 		enabled.Insert(defaults.DefaultEnabledControllers...)
 	}
 	if options.GatewayAPIConfig.Enabled {
-		enabled.Insert(controllers.ControllerName)
+		enabled.Insert(gateways.ControllerName)
 	}
 	return enabled.Difference(disabled)
 }
