@@ -28,11 +28,11 @@ export function toTemplates(manifests: Manifest[], changes: Changes): Record<str
   const missing = Object.keys(changes).filter((id) => !manifests.some((manifest) => idOf(manifest) === id))
   if (missing.length > 0) throw new Error(`The manifests have no ${missing.join(', ')}: the module has changed.`)
   const all = manifests.map((manifest) => changes[idOf(manifest)]?.(manifest) ?? manifest)
-  const files: Record<string, string> = { 'values.yaml': stringify(defaults(all)) }
+  const files: Record<string, string> = { 'values.yaml': yaml(defaults(all)) }
   for (const manifest of all) {
     const id = idOf(manifest)
     const folder = manifest.kind === 'CustomResourceDefinition' ? 'crds' : 'templates'
-    const text = folder === 'crds' ? stringify(manifest) : template(manifest)
+    const text = folder === 'crds' ? yaml(manifest) : template(manifest)
     files[
       `${folder}/${id
         .toLowerCase()
@@ -51,7 +51,7 @@ function template(manifest: Manifest): string {
     expressions.push(`merge dict ${value.$values.map((path) => `(.Values.${path} | default dict)`).join(' ')}`)
     return `expression-${expressions.length - 1}-here`
   })
-  const text = stringify(JSON.parse(marked) as Manifest, { lineWidth: 0 }).replaceAll('{{', '{{ "{{" }}')
+  const text = yaml(JSON.parse(marked)).replaceAll('{{', '{{ "{{" }}')
   return text.replaceAll(/expression-(\d+)-here/g, (_, index: string) => object(expressions[Number(index)] ?? ''))
 }
 
@@ -79,3 +79,6 @@ function defaults(manifests: Manifest[]): Record<string, unknown> {
   }
   return values
 }
+
+/** Helm reads YAML 1.1, where a plain `no` is a boolean. */
+const yaml = (value: unknown) => stringify(value, { version: '1.1', lineWidth: 0 })
