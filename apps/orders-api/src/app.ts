@@ -21,12 +21,14 @@ import audit from './plugins/audit.ts'
 import database from './plugins/database.ts'
 import health from './plugins/health.ts'
 import httpHygiene from './plugins/http-hygiene.ts'
+import longResponses, { type LongResponseOptions } from './plugins/long-responses.ts'
 import methods from './plugins/methods.ts'
 import metrics from './plugins/metrics.ts'
 import openMode from './plugins/open-mode.ts'
 import openapi from './plugins/openapi.ts'
 import orderStream from './plugins/order-stream.ts'
 import orders from './plugins/orders.ts'
+import outgoing, { type outgoingBounds } from './plugins/outgoing.ts'
 import pressure from './plugins/pressure.ts'
 import problems from './plugins/problems.ts'
 import query from './plugins/query.ts'
@@ -48,6 +50,8 @@ type Given = {
   now?: () => number
   /** Milliseconds that a reader of the stream may take nothing. */
   patienceMs?: number
+  longResponses?: Omit<LongResponseOptions, 'setting'>
+  outgoingBounds?: typeof outgoingBounds
 }
 
 /** Sets the whole service up: what there is, in its order. Needs no socket, and with `given` no database. */
@@ -83,9 +87,11 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     openIdIssuers: config.OPENID_ISSUERS,
     people: given.people,
   })
+  await server.register(outgoing, { bounds: given.outgoingBounds })
   await server.register(openapi)
   const isPublic = config.ADMIN_PORT === undefined && config.AUTH_MODE === 'open'
   await server.register(metrics, { endpoint: isPublic ? '/metrics' : null })
+  await server.register(longResponses, { ...given.longResponses, setting: config.CONCURRENCY_LIMITS })
   await server.register(orders, {
     defaultCurrency: config.DEFAULT_CURRENCY,
     cosmosEndpoint: config.HISTORY_COSMOS_ENDPOINT,

@@ -1,6 +1,7 @@
 import { Choice, readSettings, Secret, settingsHelp } from '@orders/runtime'
 import { currencyCodes } from '@orders/schema'
 import { type Static, Type } from '@sinclair/typebox'
+import { concurrencyPattern, defaultConcurrency } from './long-responses/concurrency.ts'
 import { figuresPattern } from './rate-limits/figures.ts'
 
 const Port = (description: string, options = {}) =>
@@ -78,6 +79,13 @@ export const Settings = Type.Object({
       examples: ['on, off, or anonymous=30,guests=5,all-guests=100,writes=120,org-writes=1200'],
       description:
         'on, off, or figures a minute other than anonymous=30,guests=5,all-guests=100,writes=120,org-writes=1200; unset: on if AUTH_MODE is required.',
+    }),
+  ),
+  CONCURRENCY_LIMITS: Type.Optional(
+    Type.String({
+      pattern: concurrencyPattern,
+      examples: ['org-streams=500,user-streams=100'],
+      description: `Long responses at a time in this process, by organisation and by user, other than ${defaultConcurrency}.`,
     }),
   ),
   REDIS_URL: Type.Optional(

@@ -4,6 +4,7 @@ import { onShutdown } from '@orders/runtime'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { app } from './app.ts'
 import { type Config, help, readConfig } from './config.ts'
+import { limits } from './limits.ts'
 import { serverOptions } from './server-options.ts'
 
 if (process.argv.includes('--help')) {
@@ -68,12 +69,17 @@ async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance
   }
 }
 
-/** Closes within the in-flight requests' time: a keep-alive connection that goes idle meanwhile would hold it for 72 s. */
+/**
+ * Waits for the requests in flight, and closes the connections that are still open after `closeTimeout`: those of exports,
+ * and of clients that read slowly. A keep-alive connection that becomes idle meanwhile would hold the process for 72 s.
+ */
 async function close(server: FastifyInstance): Promise<void> {
   server.startDraining?.()
   const idle = setInterval(() => server.server.closeIdleConnections(), 100)
+  const late = setTimeout(() => server.server.closeAllConnections(), limits.closeTimeout)
   await server.close()
   clearInterval(idle)
+  clearTimeout(late)
 }
 
 function explainListenError(error: unknown): string | undefined {

@@ -201,7 +201,7 @@ t.test('survives a log that cannot be read while a stream is being opened', asyn
     return rows.length > 0
   })
   service.server.orderStream.lookFor()
-  service.server.orderStream.endAll('the server is going down')
+  service.server.longResponses.drain()
 
   t.match(await opening, { status: 503, json: { error: 'DATABASE_UNAVAILABLE' } })
   await listening.ended

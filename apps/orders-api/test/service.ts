@@ -4,6 +4,7 @@ import { createScratchDatabase } from '@orders/database/testing'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { app } from '../src/app.ts'
 import { type Config, readConfig } from '../src/config.ts'
+import type { LongResponseOptions } from '../src/plugins/long-responses.ts'
 import { serverOptions } from '../src/server-options.ts'
 
 /** Names lead to a public address, wherever the tests run. */
@@ -36,6 +37,8 @@ export async function startService(
     poolMax?: number
     now?: () => number
     patienceMs?: number
+    longResponses?: Omit<LongResponseOptions, 'setting'>
+    outgoingBounds?: { perProcess: number; perUser: number }
   } = {},
 ) {
   const { url } = await createScratchDatabase(t)

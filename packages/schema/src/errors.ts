@@ -236,6 +236,11 @@ export const errorCatalogue = {
     title: 'The service has more work than it can take',
     help: 'Repeat the request after the time in Retry-After.',
   },
+  SHUTTING_DOWN: {
+    status: 503,
+    title: 'Server shutting down',
+    help: 'Repeat the request after the time in Retry-After: another server answers it. An import is safe to send again.',
+  },
   DATABASE_UNAVAILABLE: {
     status: 503,
     title: 'The database does not answer',

@@ -14,6 +14,8 @@ export type Caller = {
   /** Told apart in idempotency keys and limits. */
   principal: string
   jti: string | null
+  /** Milliseconds since 1970. */
+  expiresAt: number
 }
 
 const rememberMs = 60_000
@@ -28,6 +30,7 @@ export const openCaller: Caller = {
   scopes: ['orders:read', 'orders:write'],
   principal: 'open',
   jti: null,
+  expiresAt: Number.POSITIVE_INFINITY,
 }
 
 export type Callers = ReturnType<typeof createCallers>
@@ -40,13 +43,14 @@ export function createCallers(
   readToken: (token: string) => Promise<Identity>,
   people: Pick<People, 'findAccess' | 'signUpUser'>,
 ) {
-  const known = new Map<string, { caller: Caller; until: number }>()
+  const known = new Map<string, { caller: Caller; at: number; until: number }>()
   let changes = 0
 
-  /** What is remembered of the caller, if anything. */
-  function recall(token: string, orgId: string | undefined): Caller | undefined {
+  /** What is remembered of the caller, if it was looked up within `maxAgeMs`. */
+  function recall(token: string, orgId: string | undefined, maxAgeMs = rememberMs): Caller | undefined {
     const found = known.get(keyOf(token, orgId))
-    return found && found.until > Date.now() ? found.caller : undefined
+    const now = Date.now()
+    return found && found.until > now && found.at + maxAgeMs > now ? found.caller : undefined
   }
 
   /** Throws UNAUTHENTICATED and ORG_NOT_FOUND. */
@@ -74,7 +78,8 @@ export function createCallers(
   function remember(key: string, caller: Caller, expiresAt: number): void {
     known.delete(key)
     if (known.size >= rememberAtMost) known.delete(known.keys().next().value as string)
-    known.set(key, { caller, until: Math.min(Date.now() + rememberMs, expiresAt) })
+    const now = Date.now()
+    known.set(key, { caller, at: now, until: Math.min(now + rememberMs, expiresAt) })
   }
 
   /** Looks everything up anew that was remembered of the user, or of all. */
@@ -107,4 +112,5 @@ const callerOf = (identity: Identity, { user, ...where }: Access): Caller => ({
   scopes: identity.scopes,
   principal: user.id,
   jti: identity.jti,
+  expiresAt: identity.expiresAt,
 })

@@ -39,8 +39,9 @@ is an empty cell and an empty text is \`""\`. Where a text would start a formula
 after , ; | tab or a line break), a quote (') stands before it, which an import takes away again. In \`metadata\`, the \
 character is escaped (\`\\u003d\`).
 
-With \`fields=import\`, either file is what \`POST /orders/import\` takes; status, times and versions stay behind. Two \
-exports run at a time; a reader that takes nothing for 60 seconds is cut off. An answer that breaks off is not complete.`
+With \`fields=import\`, either file is what \`POST /orders/import\` takes; status, times and versions stay behind. \
+\`RATE_LIMITED\` states how many exports a user and an organisation may have at a time. The server cuts off a client that \
+reads less than 16 KiB a second for 30 seconds, or whose access ends. A response that breaks off is not complete.`
 
 /** Gives orders by the file, streamed. */
 export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -57,7 +58,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/orders/export',
     {
-      config: { keepsTime: true },
+      config: { keepsTime: true, rechecks: true },
       exposeHeadRoute: false,
       schema: {
         ...access,
@@ -78,7 +79,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { format, fields } = request.query
       const columns = fields === 'import' ? importColumns : orderColumns
       const text = format === 'csv' ? csvText(columns) : ndjsonText(columns)
-      const file = createFile(request)
+      const file = createFile(request, app.longResponses.begin('export', request, reply as FastifyReply))
       const exporting = app.orders.exportOrders(request.orgId, filterOf(request.query), (rows) =>
         file.write(text(rows)),
       )
@@ -92,13 +93,17 @@ export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
 const describeFile = (reply: FastifyReply, format: keyof typeof types) =>
   reply.type(types[format]).header('content-disposition', `attachment; filename="orders.${format}"`)
 
-/** A stream to write into at its reader's pace. Writing fails once the reader is gone. */
-function createFile({ raw }: FastifyRequest) {
+/** Bytes that are written at once, so that the progress of a slow client shows. */
+const pieceBytes = 65_536
+
+/** A stream to write into at its reader's pace. Writing fails once the reader is gone, or the signal ends it. */
+function createFile({ raw }: FastifyRequest, ending: AbortSignal) {
   const stream = new PassThrough()
   const gone = new AbortController()
   const leave = () => gone.abort(new Error('the reader is gone'))
   const { socket } = raw
   socket.once('close', leave)
+  ending.addEventListener('abort', () => stream.destroy(ending.reason))
   stream.once('close', () => {
     socket.off('close', leave) // the connection goes on to other requests
     leave()
@@ -106,8 +111,13 @@ function createFile({ raw }: FastifyRequest) {
   return {
     stream,
     async write(text: string) {
+      const bytes = Buffer.from(text)
+      for (let at = 0; at < bytes.length; at += pieceBytes) {
+        gone.signal.throwIfAborted()
+        if (stream.write(bytes.subarray(at, at + pieceBytes))) continue
+        await once(stream, 'drain', { signal: gone.signal })
+      }
       gone.signal.throwIfAborted()
-      if (text !== '' && !stream.write(text)) await once(stream, 'drain', { signal: gone.signal })
     },
     end: () => {
       stream.end()

@@ -8,8 +8,11 @@ const headAfter = 16_384 // characters of report that are kept back, so that an 
 type Counts = Omit<ImportProgress, 'refused' | 'through_line'>
 const none: Counts = { lines: 0, placed_count: 0, existing_count: 0, refused_count: 0 }
 
-/** One ImportReport, written as it grows: refusals first, counts last. Throws what ends an import before any of it is. */
-export async function* jsonReport(steps: AsyncIterable<ImportProgress>): AsyncGenerator<string> {
+/**
+ * One ImportReport, written as it grows: refusals first, counts last. Throws what ends an import before any of it is
+ * written, except if the signal ends an import that has placed lines: then the report states through which.
+ */
+export async function* jsonReport(steps: AsyncIterable<ImportProgress>, signal: AbortSignal): AsyncGenerator<string> {
   let text = '{"refused":['
   let written = false
   let through = 0
@@ -29,13 +32,13 @@ export async function* jsonReport(steps: AsyncIterable<ImportProgress>): AsyncGe
     }
   } catch (error) {
     failure = failureOf(error, through, counts)
-    if (!written) throw new OrdersError(failure.error, failure.message)
+    if (!written && !isWorthReporting(signal, counts)) throw new OrdersError(failure.error, failure.message)
   }
   yield `${text}],${JSON.stringify({ ...counts, failure }).slice(1)}`
 }
 
 /** A line for each refusal, one about every second that tells how far the import is, and last the report. */
-export async function* ndjsonReport(steps: AsyncIterable<ImportProgress>): AsyncGenerator<string> {
+export async function* ndjsonReport(steps: AsyncIterable<ImportProgress>, signal: AbortSignal): AsyncGenerator<string> {
   let through = 0
   let counts = none
   let failure: ImportFailure | undefined
@@ -56,10 +59,12 @@ export async function* ndjsonReport(steps: AsyncIterable<ImportProgress>): Async
     }
   } catch (error) {
     failure = failureOf(error, through, counts)
-    if (!written) throw new OrdersError(failure.error, failure.message)
+    if (!written && !isWorthReporting(signal, counts)) throw new OrdersError(failure.error, failure.message)
   }
   yield lineOf('report', { ...counts, failure })
 }
+
+const isWorthReporting = (signal: AbortSignal, { lines }: Counts) => signal.aborted && lines > 0
 
 const lineOf = (type: string, value: object) => `${JSON.stringify({ type, ...value })}\n`
 

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { OrdersError } from '@orders/orders'
 import { ImportReport } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { may } from '../access/rules.ts'
 import { limits } from '../limits.ts'
 import { acceptedType } from './accept.ts'
@@ -31,7 +31,8 @@ A line has at most 64 KiB, and lines of white space do not count. At least one l
 The answer grows while the file is read; with \`Accept: application/x-ndjson\` it is a line for each refusal \
 (\`"type": "refused"\`), one about every second that tells how far the import is (\`"progress"\`), and last the \
 \`"report"\`. Read it while you send. An import that cannot go on says in \`failure\` how far it came, or, if nothing \
-was answered before, with a problem; an answer that breaks off says nothing, and the file may be sent again.`
+was answered before, with a problem; an answer that breaks off says nothing, and the file may be sent again. When the \
+server shuts down, or your access ends, the import places the lines that it has read and ends with its report.`
 
 /** Takes orders by the file, streamed. Its context has content types of its own. */
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -42,7 +43,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/orders/import',
     {
-      config: { keepsTime: true, streamsBody: true },
+      config: { keepsTime: true, streamsBody: true, rechecks: true },
       schema: {
         ...may.write('orders:write'),
         summary: 'Import orders',
@@ -57,7 +58,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
               'application/x-ndjson': { schema: {} },
             },
           },
-          ...callerRefusals('BAD_REQUEST', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE'),
+          ...callerRefusals('BAD_REQUEST', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE', 'SHUTTING_DOWN'),
         } as never,
       },
     },
@@ -66,11 +67,13 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const validate = request.compileValidationSchema({ $ref: 'ImportLine#' })
       const csv = request.headers['content-type']?.toLowerCase().startsWith('text/csv')
       const items = csv ? csvItems : ndjsonItems
-      const lines = readLines(chunksOf(request), { quoted: csv === true, timeout: limits.bodyTimeout })
+      const chunks = chunksOf(request)
+      const signal = app.longResponses.begin('import', request, reply as FastifyReply)
+      const lines = readLines(chunks, { quoted: csv === true, timeout: limits.bodyTimeout, signal })
       const steps = app.orders.importOrders(request.orgId, items(lines, validate))
       request.raw.socket.setTimeout?.(limits.readerTimeout)
       reply.type(`${type}; charset=utf-8`)
-      const report = type === 'application/json' ? jsonReport(steps) : ndjsonReport(steps)
+      const report = type === 'application/json' ? jsonReport(steps, signal) : ndjsonReport(steps, signal)
       return reply.send(Readable.from(endingBody(report, request)) as never)
     },
   )

@@ -13,11 +13,12 @@ const comma = 44
 /**
  * Cuts a stream of bytes into lines, as many at a time as each chunk ends. With `quoted`, a line end inside a quoted
  * cell (RFC 4180) is part of its record. A line of more than 64 KiB is unreadable, and the next one is whole again.
- * Throws REQUEST_TIMEOUT if `timeout` milliseconds of waiting bring no whole line, BAD_REQUEST if the sender goes away.
+ * Throws REQUEST_TIMEOUT if `timeout` milliseconds of waiting bring no whole line, BAD_REQUEST if the sender goes away, and
+ * the reason of the signal when that aborts.
  */
 export async function* readLines(
   chunks: AsyncIterator<Buffer>,
-  { quoted, timeout }: { quoted: boolean; timeout: number },
+  { quoted, timeout, signal }: { quoted: boolean; timeout: number; signal?: AbortSignal },
 ): AsyncGenerator<Line[]> {
   const cells = quoted ? createQuoteScanner() : undefined
   let parts: Buffer[] = []
@@ -42,7 +43,8 @@ export async function* readLines(
 
   for (;;) {
     const from = performance.now()
-    const next = await within(Math.max(timeout - waited, 1), chunks.next())
+    signal?.throwIfAborted()
+    const next = await within(Math.max(timeout - waited, 1), chunks.next(), signal)
     if (next.done) break
     waited += performance.now() - from
     const chunk = next.value
@@ -92,15 +94,19 @@ function createQuoteScanner() {
   }
 }
 
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+async function within<T>(ms: number, promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   let timer: NodeJS.Timeout | undefined
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal?.reason)
+  signal?.addEventListener('abort', abort)
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new OrdersError('REQUEST_TIMEOUT', 'No whole line arrived in time.')), ms)
   })
   const gone = () => new OrdersError('BAD_REQUEST', 'The connection ended before the body did.')
   try {
-    return await Promise.race([promise.catch(() => Promise.reject(gone())), late])
+    return await Promise.race([promise.catch(() => Promise.reject(gone())), late, aborted.promise])
   } finally {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
   }
 }

@@ -40,7 +40,11 @@ export const orderStreamRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (request, reply) => {
-      const stream = await app.orderStream.open(request, positionOf(request.headers['last-event-id']))
+      const stream = await app.orderStream.open(
+        request,
+        reply as FastifyReply,
+        positionOf(request.headers['last-event-id']),
+      )
       return sendStream(reply as FastifyReply, stream)
     },
   )

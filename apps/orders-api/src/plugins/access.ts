@@ -22,9 +22,11 @@ declare module 'fastify' {
     guestTokens: GuestTokens | null
     openIdIssuers: OpenIdIssuer[]
     /** Who has this session. Throws UNAUTHENTICATED if it has ended. */
-    callerOf(sid: string): Caller | Promise<Caller>
+    callerOf(sid: string, maxAgeMs?: number): Caller | Promise<Caller>
     /** Looks the user up anew, whose rights or session have changed. */
     forgetCaller(userId: string): void
+    /** Calls back when the rights or the sessions of a user, or of any user, may have changed. */
+    onAccessChange(listener: (userId?: string) => void): void
   }
   interface FastifyRequest {
     caller: Caller
@@ -68,11 +70,17 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   for (const issuer of app.openIdIssuers) verifiers.push(createOpenIdVerifier(issuer, onFailure))
   const callers = createCallers(createTokenReader(verifiers), app.people)
   const sessions = createCallers(createSessionReader(app.people), app.people)
+  const listeners: ((userId?: string) => void)[] = []
   const forget = (userId?: string) => {
     callers.forget(userId)
     sessions.forget(userId)
+    for (const listener of listeners) listener(userId)
   }
-  app.decorate('callerOf', (sid: string) => sessions.recall(sid, undefined) ?? sessions.find(sid, undefined))
+  app.decorate('onAccessChange', (listener) => listeners.push(listener))
+  app.decorate(
+    'callerOf',
+    (sid: string, maxAgeMs?: number) => sessions.recall(sid, undefined, maxAgeMs) ?? sessions.find(sid, undefined),
+  )
   app.decorate('forgetCaller', forget)
   if (!people) {
     const news = listen(databaseUrl, 'access', forget, () => forget())
@@ -80,17 +88,17 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   }
 
   /** Sets who calls; by itself if that is known, else with a look into the database. */
-  function identify(request: FastifyRequest, orgId: string | undefined): Caller | Promise<Caller> {
+  function identify(request: FastifyRequest, orgId: string | undefined, maxAgeMs?: number): Caller | Promise<Caller> {
     const { authorization } = request.headers
     if (authorization === undefined) {
-      if (request.sid !== null) return app.callerOf(request.sid)
+      if (request.sid !== null) return app.callerOf(request.sid, maxAgeMs)
       if (mode === 'required') throw new OrdersError('UNAUTHENTICATED', 'The request has no token.')
       if (orgId !== undefined && orgId !== openCaller.orgId) throw new OrgNotFound(orgId)
       return openCaller
     }
     const token = /^Bearer +([^ ]+)$/i.exec(authorization)?.[1]
     if (!token) throw notTaken('Authorization is Bearer and one token')
-    const known = callers.recall(token, orgId)
+    const known = callers.recall(token, orgId, maxAgeMs)
     if (known) return known
     if (app.rateLimits?.isRefused(token)) throw notTaken('it was refused many times within this minute')
     return callers.find(token, orgId)
@@ -117,7 +125,16 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
         const orgId = orgParam
           ? (request.params as Record<string, string>)[orgParam]
           : (request.headers['x-org-id'] as string | undefined)
-        if (rechecks) request.recheck = async () => assertMay(rule, await identify(request, orgId))
+        if (rechecks) {
+          request.recheck = async () => {
+            const caller = await identify(request, orgId, recheckMaxAgeMs)
+            // Requests may be late by the difference of two clocks; a response that lasts has no such allowance.
+            if (caller.expiresAt <= Date.now()) throw notTaken('it has expired')
+            // A session goes on in the user's home when its organisation is lost; the response does not.
+            if (caller.orgId !== request.orgId) throw new OrgNotFound(request.orgId, caller.user?.id)
+            assertMay(rule, caller)
+          }
+        }
         const caller = identify(request, orgId)
         if (caller instanceof Promise) {
           caller
@@ -152,6 +169,9 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
 }
 
 export default fp(access, { name: 'access', dependencies: ['audit', 'database', 'rate-limits'] })
+
+/** Milliseconds for which a recheck trusts what another one found: many responses share a look-up. */
+const recheckMaxAgeMs = 5000
 
 /** A session allows what the user's role allows. */
 const createSessionReader = (people: People) =>

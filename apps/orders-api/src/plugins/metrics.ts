@@ -7,6 +7,7 @@ import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
 import { may } from '../access/rules.ts'
 import { refusals } from '../api/refusals.ts'
+import { type ConcurrencyLimit, concurrencyLimits } from '../long-responses/concurrency.ts'
 import { type Limit, limitNames } from '../rate-limits/figures.ts'
 import { RequestHistogram } from './request-histogram.ts'
 
@@ -24,6 +25,10 @@ const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1
  */
 export type DatabaseFault = (typeof databaseFaults)[number]
 const databaseFaults = ['connection', 'request', 'probe', 'statement'] as const
+
+/** Rate limits, limits of long responses, and bounds of the bytes that wait for clients. */
+const refusedBy = [...limitNames, ...concurrencyLimits, 'user-queued-bytes', 'process-queued-bytes'] as const
+type RefusedBy = Limit | ConcurrencyLimit | 'user-queued-bytes' | 'process-queued-bytes'
 
 const description = {
   method: 'GET',
@@ -125,11 +130,11 @@ function createMeters(app: FastifyInstance, registry: Registry) {
   for (const kind of databaseFaults) databaseErrors.inc({ kind }, 0)
   const rateLimited = new Counter({
     name: 'orders_rate_limited_total',
-    help: 'Requests refused by a rate limit, by its name.',
+    help: 'Total number of requests refused by a limit, by its name.',
     labelNames: ['limit'],
     registers,
   })
-  for (const limit of limitNames) rateLimited.inc({ limit }, 0)
+  for (const limit of refusedBy) rateLimited.inc({ limit }, 0)
   if (app.rateLimits?.isShared() !== undefined) {
     new Gauge({
       name: 'orders_rate_limits_shared',
@@ -153,6 +158,19 @@ function createMeters(app: FastifyInstance, registry: Registry) {
     help: 'Clients that were cut off, as they read too slowly.',
     registers,
   })
+  const slowReaders = new Counter({
+    name: 'orders_slow_readers_total',
+    help: 'Total number of responses cut off because the client read too slowly, streams excluded.',
+    registers,
+  })
+  new Gauge({
+    name: 'orders_outgoing_queued_bytes',
+    help: 'Bytes of responses that wait in this process for clients to read them.',
+    registers,
+    collect() {
+      this.set(app.outgoing.queued())
+    },
+  })
   const unhandled = new Counter({
     name: 'orders_unhandled_errors_total',
     help: 'Total number of errors that no code handled, by kind. The process drains and exits after the first.',
@@ -173,8 +191,9 @@ function createMeters(app: FastifyInstance, registry: Registry) {
       if (type === 'orders.order.placed.v1') placed.inc(count)
     },
     onDatabaseError: (kind: DatabaseFault) => databaseErrors.inc({ kind }),
-    onRateLimited: (limit: Limit) => rateLimited.inc({ limit }),
+    onRateLimited: (limit: RefusedBy) => rateLimited.inc({ limit }),
     onStreamCut: () => streamCuts.inc(),
+    onSlowReader: () => slowReaders.inc(),
     onUnhandledError: (kind: UnhandledError) => unhandled.inc({ kind }),
     /** Answers Prometheus with every series; a failure is a 500, and counted for the next scrape to tell. */
     async answerScrape(reply: FastifyReply): Promise<FastifyReply> {

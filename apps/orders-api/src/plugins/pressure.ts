@@ -5,9 +5,16 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
 const sampleInterval = 1000 // milliseconds
+const maxUsedBytes = getHeapStatistics().heap_size_limit * 0.8
+
+/** Memory of objects and, outside the heap, of buffers: what waits for clients is there. */
+export function usedBytes(): number {
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
 
 /**
- * Refuses work while the event loop is late or the heap nearly full. Its utilisation is not looked at: a process that
+ * Refuses work while the event loop is late or the memory nearly full. Its utilisation is not looked at: a process that
  * answers everything in time may well be busy all the time. /livez always answers, or a busy process would be killed.
  */
 async function pressure(app: FastifyInstance) {
@@ -19,7 +26,8 @@ async function pressure(app: FastifyInstance) {
   await app.register(underPressure, {
     sampleInterval,
     maxEventLoopDelay: 200,
-    maxHeapUsedBytes: getHeapStatistics().heap_size_limit * 0.8,
+    healthCheck: async () => usedBytes() < maxUsedBytes,
+    healthCheckInterval: sampleInterval,
     pressureHandler(request) {
       if (request.url === '/livez' || performance.now() < measuredFrom) return
       throw new OrdersError('OVERLOADED', 'The service is too busy to take this request.')

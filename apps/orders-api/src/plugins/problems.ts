@@ -9,6 +9,7 @@ const retryAfterSeconds = {
   IDEMPOTENCY_IN_FLIGHT: 1,
   DATABASE_UNAVAILABLE: 2,
   OVERLOADED: 2,
+  SHUTTING_DOWN: 2,
   TIMED_OUT: 2,
   ISSUER_UNAVAILABLE: 30,
 } as const

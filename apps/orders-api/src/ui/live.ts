@@ -14,6 +14,6 @@ export async function live(app: FastifyInstance) {
     const { after } = readValues(request.query, ['after'])
     // What the browser says when it connects anew is newer than what the address said at first.
     const position = positionOf((request.headers['last-event-id'] as string | undefined) || after)
-    return sendStream(reply, await app.orderStream.open(request, position))
+    return sendStream(reply, await app.orderStream.open(request, reply, position))
   })
 }

@@ -1,0 +1,86 @@
+import { OrdersError } from '@orders/orders'
+
+/** Long responses at a time: of one process, of one organisation in it, and of one user in it. */
+const defaults = {
+  streams: 1500,
+  'org-streams': 500,
+  'user-streams': 100,
+  /** Each export holds a connection to the database; the pool may allow fewer. */
+  exports: 4,
+  'org-exports': 2,
+  'user-exports': 1,
+  imports: 32,
+  'org-imports': 8,
+  'user-imports': 4,
+}
+
+export type ConcurrencyLimit = keyof typeof defaults
+export type Kind = 'stream' | 'export' | 'import'
+
+export const concurrencyLimits = Object.keys(defaults) as ConcurrencyLimit[]
+
+const pair = `(${concurrencyLimits.join('|')})=[1-9][0-9]{0,5}`
+
+/** Of the setting: the limits that differ from the defaults. */
+export const concurrencyPattern = `^${pair}(,${pair})*$`
+export const defaultConcurrency = Object.entries(defaults)
+  .map(([name, limit]) => `${name}=${limit}`)
+  .join(',')
+
+function readLimits(setting: string | undefined): Record<ConcurrencyLimit, number> {
+  if (!setting) return defaults
+  const pairs = setting.split(',').map((text) => text.split('='))
+  return { ...defaults, ...Object.fromEntries(pairs.map(([name, limit]) => [name, Number(limit)])) }
+}
+
+/** Who opens a response. Requests without a token have no user, and only the other limits apply. */
+export type Holder = { userId: string | undefined; orgId: string }
+
+type Options = {
+  /** See CONCURRENCY_LIMITS. */
+  setting: string | undefined
+  onRateLimited: (limit: ConcurrencyLimit) => void
+}
+
+/** Counts the long responses of this process, and refuses those beyond the limits. */
+export function createSlots({ setting, onRateLimited }: Options) {
+  const limits = readLimits(setting)
+  const taken = new Map<string, number>()
+  const add = (key: string, count: number) => {
+    const sum = (taken.get(key) ?? 0) + count
+    if (sum === 0) taken.delete(key)
+    else taken.set(key, sum)
+  }
+
+  /**
+   * Takes a slot and returns the function that gives it back. Throws RATE_LIMITED, which states the limit of the user or
+   * of the organisation, and OVERLOADED, which states that of the process.
+   */
+  function take(kind: Kind, { userId, orgId }: Holder): () => void {
+    const scopes = [
+      { limit: `${kind}s` as const, key: kind },
+      { limit: `org-${kind}s` as const, key: `${kind} of organisation ${orgId}` },
+      ...(userId === undefined ? [] : [{ limit: `user-${kind}s` as const, key: `${kind} of user ${userId}` }]),
+    ]
+    // The narrowest limit first: it is the one that the client can act on.
+    for (const { limit, key } of scopes.toReversed()) {
+      if ((taken.get(key) ?? 0) < limits[limit]) continue
+      onRateLimited(limit)
+      throw new OrdersError(limit === `${kind}s` ? 'OVERLOADED' : 'RATE_LIMITED', messageOf(limit, limits[limit]))
+    }
+    for (const { key } of scopes) add(key, 1)
+    return () => {
+      for (const { key } of scopes) add(key, -1)
+    }
+  }
+
+  return { take }
+}
+
+function messageOf(limit: ConcurrencyLimit, figure: number): string {
+  const [scope, kinds] = limit.includes('-') ? limit.split('-') : ['', limit]
+  const most = `at most ${figure} ${figure === 1 ? kinds?.slice(0, -1) : kinds} at a time`
+  if (scope === 'user') return `You may have ${most} on this server.`
+  if (scope === 'org') return `The organisation may have ${most} on this server.`
+  return `This server serves ${most}.`
+}

@@ -1,0 +1,54 @@
+/** A response with bytes that may wait in this process for its client to read them. */
+type Tracked = { userId: string | undefined; queued: () => number }
+
+/** What has no room for more bytes. */
+export type Full = 'user' | 'process'
+
+/**
+ * Bounds the bytes that wait for clients to read them, of one user and of the whole process. It adds up what it admits,
+ * and counts what really waits only when the sum reaches a bound.
+ */
+export function createBudget({ perUser, perProcess }: { perUser: number; perProcess: number }) {
+  const tracked = new Set<Tracked>()
+  let total = 0
+  let ofUsers = new Map<string, number>()
+
+  function recount(): void {
+    total = 0
+    ofUsers = new Map()
+    for (const { userId, queued } of tracked) add(userId, queued())
+  }
+
+  function add(userId: string | undefined, bytes: number): void {
+    total += bytes
+    if (userId !== undefined) ofUsers.set(userId, (ofUsers.get(userId) ?? 0) + bytes)
+  }
+
+  function fullFor(userId: string | undefined, bytes: number): Full | undefined {
+    if (userId !== undefined && (ofUsers.get(userId) ?? 0) + bytes > perUser) return 'user'
+    return total + bytes > perProcess ? 'process' : undefined
+  }
+
+  return {
+    perUser,
+    /** Counts what `queued` returns until the returned function is called. */
+    track(entry: Tracked): () => void {
+      tracked.add(entry)
+      return () => void tracked.delete(entry)
+    },
+    /** Makes room for bytes that are about to be written; returns what is full if there is none. */
+    admit(userId: string | undefined, bytes: number): Full | undefined {
+      if (fullFor(userId, bytes)) recount()
+      const full = fullFor(userId, bytes)
+      if (!full) add(userId, bytes)
+      return full
+    },
+    /** Bytes that wait now. */
+    queued(): number {
+      recount()
+      return total
+    },
+  }
+}
+
+export type Budget = ReturnType<typeof createBudget>
