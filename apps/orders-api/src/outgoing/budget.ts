@@ -29,6 +29,11 @@ export function createBudget({ perUser, perProcess }: { perUser: number; perProc
     return total + bytes > perProcess ? 'process' : undefined
   }
 
+  function find(userId: string | undefined, bytes: number): Full | undefined {
+    if (fullFor(userId, bytes)) recount()
+    return fullFor(userId, bytes)
+  }
+
   return {
     perUser,
     /** Counts what `queued` returns until the returned function is called. */
@@ -38,11 +43,11 @@ export function createBudget({ perUser, perProcess }: { perUser: number; perProc
     },
     /** Makes room for bytes that are about to be written; returns what is full if there is none. */
     admit(userId: string | undefined, bytes: number): Full | undefined {
-      if (fullFor(userId, bytes)) recount()
-      const full = fullFor(userId, bytes)
+      const full = find(userId, bytes)
       if (!full) add(userId, bytes)
       return full
     },
+    hasRoom: (userId: string | undefined, bytes: number) => find(userId, bytes) === undefined,
     /** Bytes that wait now. */
     queued(): number {
       recount()

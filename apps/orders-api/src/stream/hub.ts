@@ -45,7 +45,17 @@ export function createHub({ app, patienceMs, reads }: Options) {
     const { feed, release } = await feeds.hold(orgId)
     const out = createOut()
     const position = after ?? feed.position
-    const reader = { orgId, userId: userOf(request), requestId, out, response: reply.raw, position, feed }
+    const reader = {
+      orgId,
+      userId: userOf(request),
+      requestId,
+      out,
+      response: reply.raw,
+      position,
+      feed,
+      batch: 2,
+      refused: 0,
+    }
     const untrack = outgoing.track({ userId: reader.userId, queued: () => queuedFor(reader) })
     all.add(reader)
     out.once('close', () => {
@@ -70,21 +80,26 @@ export function createHub({ app, patienceMs, reads }: Options) {
         feed.readers.add(reader)
         return
       }
-      const room = outgoing.admit(reader.userId, 0) === undefined && (await sendMissed(reader))
+      const room = outgoing.hasRoom(reader.userId, reader.refused) && (await sendMissed(reader))
       if (!room) await delay(roomMs)
     }
   }
 
   /** Writes missed events until the client has to take them first. What is not written is read again, not kept. */
   async function sendMissed(reader: Reader): Promise<boolean> {
-    const missed = await inTurn(() => orders.readLog(reader.orgId, reader.position, batch))
+    const { out, userId } = reader
+    const missed = await inTurn(() => orders.readLog(reader.orgId, reader.position, reader.batch))
+    let written = 0
     for (const logged of missed) {
+      if (!out.writable || out.writableNeedDrain) break
       const text = textOf(logged)
-      if (!reader.out.writable || reader.out.writableNeedDrain) return true
-      if (outgoing.admit(reader.userId, text.length)) return false
+      reader.refused = outgoing.admit(userId, text.length) ? text.length : 0
+      if (reader.refused > 0) return false
       write(reader, text, logged.position)
+      written++
     }
-    return missed.length > 0
+    reader.batch = Math.min(out.writableNeedDrain ? Math.max(written, 1) : reader.batch * 2, batch)
+    return written > 0
   }
 
   function write(reader: Reader, text: Buffer, position: number): void {

@@ -13,6 +13,10 @@ export type Reader = {
   response: ServerResponse
   position: number
   feed: Feed
+  /** Events that its next read asks for: about as many as its client takes at once. */
+  batch: number
+  /** Bytes of the event that found no room when it was last written. */
+  refused: number
 }
 
 /** Little is buffered on each side: what a slow client has not read is read from the database again. */

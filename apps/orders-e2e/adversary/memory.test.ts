@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createScratchDatabase } from '@orders/database/testing'
+import t, { type Test } from 'tap'
+import { send } from '../src/faults/http.ts'
+import { serve, startWorker } from '../src/faults/service-process.ts'
+
+/** What the image runs with, and what its container may use. */
+const NODE_OPTIONS = '--max-old-space-size=256 --max-semi-space-size=16'
+const memoryLimitMiB = 384
+const largeOrders = 220
+const sockets = 400
+/** Longer than a response that nobody reads is kept. */
+const holdMs = 15_000
+const guestKeys = join(import.meta.dirname, '../../orders-api/src/guest-keys.ts')
+const metadata = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, 'x'.repeat(500)]))
+t.setTimeout(280_000)
+
+/** The most memory that a process has had resident, in mebibytes. */
+const peakMemory = (pid: number) =>
+  Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+
+/** Sends requests on connections of which nothing is read. */
+function openSilent(t: Test, url: string, requests: string[]): Socket[] {
+  const { port, hostname } = new URL(url)
+  return requests.map((request) => {
+    const socket = connect(Number(port), hostname).pause()
+    socket.on('error', () => {})
+    socket.write(request)
+    t.teardown(async () => void socket.destroy())
+    return socket
+  })
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  for (const giveUpAt = Date.now() + 60_000; !(await condition()); await delay(50))
+    if (Date.now() > giveUpAt) throw new Error(`not within 60 s: ${condition}`)
+}
+
+t.test('400 clients that do not read leave the process within its memory', async (t) => {
+  const { url: DATABASE_URL } = await createScratchDatabase(t)
+  const GUEST_KEYS = execFileSync(process.execPath, [guestKeys], { encoding: 'utf8' })
+  const settings = { DATABASE_URL, GUEST_KEYS, RATE_LIMITS: 'off', AUTH_MODE: 'open', NODE_OPTIONS }
+  const service = await serve(t, settings)
+  const worker = startWorker({ DATABASE_URL })
+  t.teardown(async () => {
+    worker.kill('SIGKILL')
+    await worker.exited
+  })
+  const guest = JSON.parse((await send(`${service.url}/api/v1/auth/guest`, { method: 'POST' })).body)
+  const authorization = `Bearer ${guest.access_token}`
+  const place = (n: number) =>
+    send(`${service.url}/api/v1/orders`, {
+      method: 'POST',
+      headers: { authorization },
+      body: { id: `large-${n}`, amount: 1, metadata },
+    })
+  for (let n = 0; n < largeOrders; n++) t.equal((await place(n)).status, 201) || t.bailout('an order was not placed')
+  const isLogged = async () => {
+    const answer = await send(`${service.url}/api/v1/orders/stream`, {
+      headers: { authorization, 'last-event-id': String(largeOrders) },
+      timeoutMs: 500,
+    }).catch((error: Error) => error)
+    return answer instanceof Error // a stream began: the position is there
+  }
+  await until(isLogged)
+  t.comment(`${Math.round(peakMemory(service.pid))} MiB at most before`)
+
+  const head = `HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n`
+  const requests = Array.from({ length: sockets }, (_, i) =>
+    i % 2
+      ? `GET /api/v1/orders/stream ${head}Last-Event-ID: 0\r\n\r\n`
+      : `GET /api/v1/orders?limit=200 ${head}\r\n`.repeat(8),
+  )
+  openSilent(t, service.url, requests)
+  const [began, slowest] = [performance.now(), [] as number[]]
+  while (performance.now() - began < holdMs) {
+    const sent = performance.now()
+    const alive = await send(`${service.url}/livez`).catch((error: Error) => error)
+    slowest.push(performance.now() - sent)
+    if (alive instanceof Error || alive.status !== 200) return t.fail(`the process is gone: ${service.output.stderr}`)
+    await delay(100)
+  }
+
+  const peak = peakMemory(service.pid)
+  t.comment(`${Math.round(peak)} MiB at most, /livez took at most ${Math.round(Math.max(...slowest))} ms`)
+  t.ok(peak < memoryLimitMiB, `${Math.round(peak)} MiB at most`)
+  await until(
+    async () => (await send(`${service.url}/api/v1/orders?limit=1`, { headers: { authorization } })).status === 200,
+  )
+})
