@@ -8,6 +8,8 @@ import { readStream, type StreamReader } from '../src/faults/stream-reader.ts'
 import { supervise } from '../src/faults/supervisor.ts'
 
 const readers = 1000
+/** All readers belong to one organisation here, and a server may have to serve all of them. */
+const CONCURRENCY_LIMITS = 'org-streams=1500'
 const kills = 6
 const ordersBetweenKills = 40
 t.setTimeout(300_000)
@@ -25,7 +27,7 @@ const sum = (values: number[]) => values.reduce((total, value) => total + value,
 async function startPair(t: Test, url: string) {
   const ports = await Promise.all(
     [0, 1].map(async () => {
-      const first = startService({ DATABASE_URL: url })
+      const first = startService({ DATABASE_URL: url, CONCURRENCY_LIMITS })
       const { port } = new URL(await first.ready())
       first.kill('SIGKILL')
       await first.exited
@@ -37,7 +39,7 @@ async function startPair(t: Test, url: string) {
   const supervisors = await Promise.all(
     ports.map((PORT, i) =>
       supervise(() => {
-        const service = startService({ DATABASE_URL: url, PORT })
+        const service = startService({ DATABASE_URL: url, PORT, CONCURRENCY_LIMITS })
         pids[i] = service.pid
         return service
       }),
