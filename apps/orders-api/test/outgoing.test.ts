@@ -40,7 +40,7 @@ t.test('refuses responses to a user whose client does not read, and serves other
   for (const { headers } of [ann, bob]) await placeMany(service, headers, 100)
   const list = (headers: object) => service.send('GET', '/api/v1/orders?limit=200', { headers: { ...headers } })
   const refusals = async () => {
-    const { text } = await service.send('GET', '/metrics')
+    const text = await service.server.meters.registry.metrics()
     return Number(/^orders_rate_limited_total\{limit="user-queued-bytes"\} (\d+)$/m.exec(text)?.[1])
   }
 
