@@ -18,10 +18,7 @@ const corefile = (hosts: string[]) => `.:53 {
   }
   hosts {
     ${addresses.host} ${hosts.join(' ')}
-    fallthrough
-  }
-  template ANY ANY {
-    rcode NXDOMAIN
+    fallthrough cluster.local in-addr.arpa
   }
   cache 5
 }
