@@ -78,7 +78,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     redisUrl: config.REDIS_URL,
     now: given.now,
   })
-  await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX })
+  await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX, elapsed: given.now })
   await server.register(audit)
   await server.register(access, {
     mode: config.AUTH_MODE,

@@ -2,5 +2,7 @@
 import { newGuestKeys } from './access/guest-tokens.ts'
 
 process.stdout.write(
-  await newGuestKeys(`guests-${new Date().toISOString().slice(0, 10)}-${crypto.randomUUID().slice(0, 8)}`),
+  await newGuestKeys(
+    `guests-${new Date(performance.timeOrigin).toISOString().slice(0, 10)}-${crypto.randomUUID().slice(0, 8)}`,
+  ),
 )

@@ -54,7 +54,7 @@ async function serve(config: Config): Promise<void> {
 
 /** Builds the service, and again for as long as the database may take to come up. */
 async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance> {
-  for (const giveUpAt = Date.now() + config.DATABASE_WAIT_MS; ; ) {
+  for (const giveUpAt = performance.now() + config.DATABASE_WAIT_MS; ; ) {
     const server = Fastify(serverOptions(config))
     try {
       await app(server, config)
@@ -63,7 +63,7 @@ async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance
       return server
     } catch (error) {
       await server.close().catch(() => {})
-      if (!isUnavailable(error) || Date.now() > giveUpAt) throw error
+      if (!isUnavailable(error) || performance.now() > giveUpAt) throw error
       await delay(250)
     }
   }

@@ -52,7 +52,7 @@ t.test('JSON of more than one meaning is refused', async (t) => {
     ' ',
     '{"amount":1',
     '{"amount":1}x',
-    '\ufeff{"amount":1}',
+    '\ufeff\ufeff{"amount":1}',
     "{'amount':1}",
     '{"amount":1,}',
     '{"amount":NaN}',

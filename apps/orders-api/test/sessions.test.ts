@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { newGuestKeys } from '../src/access/guest-tokens.ts'
 import { readOperations } from './bad-input/document.ts'
+import { createClock } from './rate-limits/clock.ts'
 import { openBrowser, sameOrigin } from './ui/browser.ts'
 
 const GUEST_KEYS = await newGuestKeys('test-key')
@@ -207,8 +207,9 @@ t.test('a session ends after 30 idle minutes and after 12 hours, by the clock of
 })
 
 t.test('one sign-out ends the session in every process at once', async (t) => {
+  const clock = createClock()
   const one = await openBrowser(t, required)
-  const two = await openBrowser(t, { ...required, url: one.url })
+  const two = await openBrowser(t, { ...required, url: one.url }, { now: clock.now })
   const stays = await openBrowser(t, { ...required, url: one.url })
   await signIn(one)
   await signIn(stays)
@@ -229,8 +230,7 @@ t.test('one sign-out ends the session in every process at once', async (t) => {
   await admin.query('ALTER TABLE sessions DISABLE TRIGGER announce_access')
   await one.submit((await one.get('/')).page.form('Sign out'))
   t.ok(await isSignedIn(two), 'control: it did not hear of it')
-  mock.timers.enable({ apis: ['Date'], now: Date.now() + 60_000 })
-  t.teardown(() => mock.timers.reset())
+  clock.pass(60_000)
   t.notOk(await isSignedIn(two))
 })
 

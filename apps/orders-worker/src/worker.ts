@@ -33,7 +33,7 @@ async function work(config: Config): Promise<void> {
 
 /** Builds the worker, and again for as long as the database may take to come up. */
 async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance> {
-  for (const giveUpAt = Date.now() + config.DATABASE_WAIT_MS; ; ) {
+  for (const giveUpAt = performance.now() + config.DATABASE_WAIT_MS; ; ) {
     // As in the API, not pino's own destination, which does not end where the reader of its pipe is gone.
     const server = Fastify({ logger: { level: config.LOG_LEVEL, stream: process.stdout } })
     try {
@@ -42,7 +42,7 @@ async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance
       return server
     } catch (error) {
       await server.close().catch(() => {})
-      if (!isUnavailable(error) || Date.now() > giveUpAt) throw error
+      if (!isUnavailable(error) || performance.now() > giveUpAt) throw error
       await delay(250)
     }
   }

@@ -112,7 +112,7 @@ function settings(port: number, { durable = true, disposable = false }: Embedded
 }
 
 async function becameReady(server: GuardedProcess, password: string, port: number): Promise<boolean> {
-  const deadline = Date.now() + readyMs
+  const deadline = performance.now() + readyMs
   while (server.running()) {
     try {
       await runOnce(databaseUrl(password, port), 'select')
@@ -122,7 +122,7 @@ async function becameReady(server: GuardedProcess, password: string, port: numbe
       if (unknownDatabase) await runOnce(databaseUrl(password, port, 'postgres'), 'create database orders')
       else await delay(15)
     }
-    if (Date.now() > deadline)
+    if (performance.now() > deadline)
       throw new EmbeddedPostgresError(
         `PostgreSQL took over ${readyMs / 1000} s to start: see its log in the data folder.`,
       )

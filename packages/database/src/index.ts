@@ -1,3 +1,4 @@
+export { type Clock, createDatabaseClock } from './clock.ts'
 export { connectionOptions } from './connection.ts'
 export { connectDatabase, type Database, openDatabase } from './database.ts'
 export { brokenConstraint, DatabaseError, explainDatabaseError, isUnavailable, pgErrorCode } from './errors.ts'

@@ -47,13 +47,13 @@ export async function migrateToLatest(
   const ran: string[] = []
   try {
     await assertSupported(db)
-    for (const giveUpAt = Date.now() + retryForMs; ; ) {
+    for (const giveUpAt = performance.now() + retryForMs; ; ) {
       if ((await pendingMigrations(db, migrationNamesIn(folder))).length === 0) return ran
       const mine = await lockOthersOut(db)
       const error = mine ? await migrateSome(db, folder, ran) : undefined
       if (mine && !error) continue
       if (error && pgErrorCode(error) !== lockNotAvailable) throw error
-      if (Date.now() > giveUpAt) throw stillLocked(error)
+      if (performance.now() > giveUpAt) throw stillLocked(error)
       await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
     }
   } finally {

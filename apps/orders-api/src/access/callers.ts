@@ -1,4 +1,4 @@
-import { defaultOrgId } from '@orders/database'
+import { type Clock, defaultOrgId } from '@orders/database'
 import { type Access, OrdersError, type People } from '@orders/orders'
 import { isUuid, type Role, type Scope, type User } from '@orders/schema'
 import { type Identity, notTaken } from './token.ts'
@@ -42,6 +42,7 @@ export type Callers = ReturnType<typeof createCallers>
 export function createCallers(
   readToken: (token: string) => Promise<Identity>,
   people: Pick<People, 'findAccess' | 'signUpUser'>,
+  clock: Clock,
 ) {
   const known = new Map<string, { caller: Caller; at: number; until: number }>()
   let changes = 0
@@ -49,7 +50,7 @@ export function createCallers(
   /** What is remembered of the caller, if it was looked up within `maxAgeMs`. */
   function recall(token: string, orgId: string | undefined, maxAgeMs = rememberMs): Caller | undefined {
     const found = known.get(keyOf(token, orgId))
-    const now = Date.now()
+    const now = clock.elapsed()
     return found && found.until > now && found.at + maxAgeMs > now ? found.caller : undefined
   }
 
@@ -78,8 +79,8 @@ export function createCallers(
   function remember(key: string, caller: Caller, expiresAt: number): void {
     known.delete(key)
     if (known.size >= rememberAtMost) known.delete(known.keys().next().value as string)
-    const now = Date.now()
-    known.set(key, { caller, at: now, until: Math.min(now + rememberMs, expiresAt) })
+    const now = clock.elapsed()
+    known.set(key, { caller, at: now, until: now + Math.min(rememberMs, expiresAt - clock.now()) })
   }
 
   /** Looks everything up anew that was remembered of the user, or of all. */

@@ -30,6 +30,12 @@ export class GuestKeysError extends Error {
 
 type Key = { kid: string; privateKey: CryptoKey; publicKey: CryptoKey }
 
+type Options = {
+  development: boolean
+  /** The instant by the database's clock, in milliseconds since 1970. */
+  now?: () => number
+}
+
 export type GuestTokens = Awaited<ReturnType<typeof createGuestTokens>>
 
 /**
@@ -37,7 +43,10 @@ export type GuestTokens = Awaited<ReturnType<typeof createGuestTokens>>
  * Ed25519 keys, or these in PEM (PKCS #8): the first signs, each of them verifies, so a new one goes to the front while
  * the old one stays for a day. Throws a GuestKeysError.
  */
-export async function createGuestTokens(text: string, { development }: { development: boolean }) {
+export async function createGuestTokens(
+  text: string,
+  { development, now = () => performance.timeOrigin + performance.now() }: Options,
+) {
   const keys = await readKeys(text)
   const [signing] = keys as [Key]
   if (!development && keys.some(({ kid }) => kid === developmentKid)) {
@@ -48,14 +57,15 @@ export async function createGuestTokens(text: string, { development }: { develop
   const byKid = new Map(keys.map((key) => [key.kid, key.publicKey]))
 
   async function issue(userId: string): Promise<{ access_token: string; token_type: 'Bearer'; expires_in: number }> {
+    const issuedAt = Math.floor(now() / 1000)
     const token = new SignJWT({ scope: ownUserScopes.join(' ') })
       .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: type })
       .setIssuer(issuer)
       .setAudience(audience)
       .setSubject(userId)
       .setJti(randomUUID())
-      .setIssuedAt()
-      .setExpirationTime(`${lifetimeSeconds}s`)
+      .setIssuedAt(issuedAt)
+      .setExpirationTime(issuedAt + lifetimeSeconds)
     return { access_token: await token.sign(signing.privateKey), token_type: 'Bearer', expires_in: lifetimeSeconds }
   }
 
@@ -72,6 +82,7 @@ export async function createGuestTokens(text: string, { development }: { develop
         requiredClaims: ['iss', 'aud', 'exp', 'iat', 'sub', 'jti'],
         maxTokenAge: lifetimeSeconds,
         clockTolerance: 30,
+        currentDate: new Date(now()),
       })
       const { sub = '', jti = '', exp = 0, iat = 0, aud, scope } = payload
       const lasts = Number.isInteger(exp) && Number.isInteger(iat) && exp > iat && exp - iat <= lifetimeSeconds

@@ -1,3 +1,4 @@
+import type { Clock } from '@orders/database'
 import { OrdersError } from '@orders/orders'
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 
@@ -20,22 +21,26 @@ type Metadata = {
  * not among them, but twice a minute at most: tokens with made-up ids cannot make us ask. While the issuer is away, the
  * keys that are known go on being used.
  */
-export function createKeySet(issuer: string, onFailure: (error: Error) => void): JWTVerifyGetKey {
+export function createKeySet(
+  issuer: string,
+  onFailure: (error: Error) => void,
+  { elapsed }: Pick<Clock, 'elapsed'>,
+): JWTVerifyGetKey {
   let keys: ReturnType<typeof createLocalJWKSet> | undefined
   let fetchedAt = Number.NEGATIVE_INFINITY
   let triedAt = Number.NEGATIVE_INFINITY
   let fetching: Promise<void> | undefined
 
   async function fetchKeys(): Promise<void> {
-    triedAt = Date.now()
+    triedAt = elapsed()
     const { jwks_uri } = await discover(issuer)
     keys = createLocalJWKSet((await fetchJson(jwks_uri)) as JSONWebKeySet)
-    fetchedAt = Date.now()
+    fetchedAt = elapsed()
   }
 
   /** Fetches unless that was tried a moment ago; requests that come meanwhile wait for the same answer. */
   async function refresh(): Promise<void> {
-    if (!fetching && Date.now() - triedAt < cooldownMs) return
+    if (!fetching && elapsed() - triedAt < cooldownMs) return
     fetching ??= fetchKeys().finally(() => {
       fetching = undefined
     })
@@ -43,7 +48,7 @@ export function createKeySet(issuer: string, onFailure: (error: Error) => void):
   }
 
   return async (header, token) => {
-    if (!keys || Date.now() - fetchedAt > keepMs) {
+    if (!keys || elapsed() - fetchedAt > keepMs) {
       await refresh().catch(onFailure)
     }
     if (!keys) throw new OrdersError('ISSUER_UNAVAILABLE', `The keys of ${issuer} cannot be fetched at present.`)

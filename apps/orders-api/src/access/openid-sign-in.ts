@@ -130,8 +130,8 @@ function refusalOf(error: unknown): Error {
 function keeping<T>(ms: number, work: () => Promise<T>): () => Promise<T> {
   let kept: { result: Promise<T>; until: number } | undefined
   return () => {
-    if (kept && Date.now() < kept.until) return kept.result
-    const entry = { result: work(), until: Date.now() + ms }
+    if (kept && performance.now() < kept.until) return kept.result
+    const entry = { result: work(), until: performance.now() + ms }
     entry.result.catch(() => {
       if (kept === entry) kept = undefined
     })

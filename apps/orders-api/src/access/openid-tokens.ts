@@ -1,3 +1,4 @@
+import type { Clock } from '@orders/database'
 import { scopes } from '@orders/schema'
 import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
@@ -39,8 +40,9 @@ export const userIdOf = (issuer: string, subject: string) => uuidv5(`${issuer} $
 export function createOpenIdVerifier(
   { issuer, audience, algorithms, max_age }: OpenIdIssuer,
   onFailure: (error: Error) => void,
+  clock: Clock,
 ): Verifier {
-  const keys = createKeySet(issuer, onFailure)
+  const keys = createKeySet(issuer, onFailure, clock)
   return {
     issuer,
     maxLength: 8192,
@@ -53,6 +55,7 @@ export function createOpenIdVerifier(
         requiredClaims: ['iss', 'aud', 'exp', 'iat', 'sub'],
         maxTokenAge: max_age,
         clockTolerance: 60,
+        currentDate: new Date(clock.now()),
       })
       const { sub, exp = 0, iat = 0, scope, scp, jti, uti } = payload
       const id = jti ?? uti

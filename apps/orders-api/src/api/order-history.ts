@@ -24,6 +24,8 @@ const StatsQuery = Type.Object(
 /** The verbs that move an order on, its history, and the counts over all orders. */
 export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { orders } = app
+  /** After every order that was placed so far, to whose microseconds a Date is not exact. */
+  const now = async () => new Date(Math.ceil(await app.clock.read())).toISOString()
 
   for (const verb of verbs) {
     app.post(
@@ -94,7 +96,7 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (request) => {
-      const to = request.query.to === undefined ? new Date().toISOString() : instantOf('/to', request.query.to)
+      const to = request.query.to === undefined ? await now() : instantOf('/to', request.query.to)
       const earliest = new Date(Math.max(Date.parse(to) - 30 * dayMs, startOfTime)).toISOString()
       const from = request.query.from === undefined ? earliest : instantOf('/from', request.query.from)
       const span = Date.parse(to) - Date.parse(from)

@@ -1,4 +1,4 @@
-import { listen } from '@orders/database'
+import { type Clock, listen } from '@orders/database'
 import { createPeople, OrdersError, type People } from '@orders/orders'
 import type {
   FastifyContextConfig,
@@ -55,7 +55,10 @@ type Options = {
  * UNAUTHENTICATED, ORG_NOT_FOUND, ROLE_REQUIRED, SCOPE_REQUIRED.
  */
 async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, openIdIssuers, people }: Options) {
-  const guests = guestKeys === undefined ? null : await createGuestTokens(guestKeys, { development: mode === 'open' })
+  const guests =
+    guestKeys === undefined
+      ? null
+      : await createGuestTokens(guestKeys, { development: mode === 'open', now: app.clock.now })
   app.decorate('people', people ?? (await createPeople(app.database)))
   app.decorate('guestTokens', guests)
   app.decorateRequest('caller')
@@ -67,9 +70,9 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
   const verifiers: Verifier[] = guests ? [guests.verifier] : []
   const onFailure = (error: Error) => app.log.warn({ err: error }, 'the keys of an issuer could not be fetched')
   app.decorate('openIdIssuers', readIssuers(openIdIssuers ?? '[]'))
-  for (const issuer of app.openIdIssuers) verifiers.push(createOpenIdVerifier(issuer, onFailure))
-  const callers = createCallers(createTokenReader(verifiers), app.people)
-  const sessions = createCallers(createSessionReader(app.people), app.people)
+  for (const issuer of app.openIdIssuers) verifiers.push(createOpenIdVerifier(issuer, onFailure, app.clock))
+  const callers = createCallers(createTokenReader(verifiers), app.people, app.clock)
+  const sessions = createCallers(createSessionReader(app.people, app.clock), app.people, app.clock)
   const listeners: ((userId?: string) => void)[] = []
   const forget = (userId?: string) => {
     callers.forget(userId)
@@ -129,7 +132,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
           request.recheck = async () => {
             const caller = await identify(request, orgId, recheckMaxAgeMs)
             // Requests may be late by the difference of two clocks; a response that lasts has no such allowance.
-            if (caller.expiresAt <= Date.now()) throw notTaken('it has expired')
+            if (caller.expiresAt <= app.clock.now()) throw notTaken('it has expired')
             // A session goes on in the user's home when its organisation is lost; the response does not.
             if (caller.orgId !== request.orgId) throw new OrgNotFound(request.orgId, caller.user?.id)
             assertMay(rule, caller)
@@ -174,7 +177,7 @@ export default fp(access, { name: 'access', dependencies: ['audit', 'database', 
 const recheckMaxAgeMs = 5000
 
 /** A session allows what the user's role allows. */
-const createSessionReader = (people: People) =>
+const createSessionReader = (people: People, clock: Clock) =>
   async function readSession(sid: string): Promise<Identity> {
     const session = await people.readSession(sid)
     if (!session) throw new OrdersError('UNAUTHENTICATED', 'The session has ended: sign in again.')
@@ -183,7 +186,7 @@ const createSessionReader = (people: People) =>
       userId,
       jti: 'session',
       scopes: ownUserScopes,
-      expiresAt: Date.now() + remainingMs,
+      expiresAt: clock.now() + remainingMs,
       ...(orgId && { orgId }),
     }
   }

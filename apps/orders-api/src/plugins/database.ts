@@ -1,5 +1,5 @@
 import postgres from '@fastify/postgres'
-import { connectionOptions, type Database, openDatabase } from '@orders/database'
+import { type Clock, connectionOptions, createDatabaseClock, type Database, openDatabase } from '@orders/database'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import pg from 'pg'
@@ -7,10 +7,21 @@ import pg from 'pg'
 declare module 'fastify' {
   interface FastifyInstance {
     database: Database
+    /** For durations and instants; nothing else tells the time. */
+    clock: Clock
   }
 }
 
-async function database(app: FastifyInstance, { url, max }: { url: string; max: number }) {
+type Options = {
+  url: string
+  max: number
+  /** Milliseconds of a clock that never goes back, if it is not that of the process. */
+  elapsed?: (() => number) | undefined
+}
+
+const synchroniseMs = 60_000
+
+async function database(app: FastifyInstance, { url, max, elapsed }: Options) {
   await app.register(postgres, { pg, ...connectionOptions(url, { max }) })
   app.decorate(
     'database',
@@ -19,6 +30,16 @@ async function database(app: FastifyInstance, { url, max }: { url: string; max: 
       app.meters.onDatabaseError('connection') // of the metrics plugin, which is there before any connection is
     }),
   )
+  const clock = createDatabaseClock(app.database, elapsed)
+  app.decorate('clock', clock)
+  const synchronise = () =>
+    clock.read().catch((error) => app.log.debug({ err: error }, 'the database did not tell the time'))
+  let timer: NodeJS.Timeout
+  app.addHook('onReady', async () => {
+    await synchronise()
+    timer = setInterval(synchronise, synchroniseMs).unref()
+  })
+  app.addHook('onClose', async () => clearInterval(timer))
 }
 
 export default fp(database, { name: 'database' })

@@ -33,7 +33,7 @@ type Options = { version: { version: string; commit: string; image_digest?: stri
  */
 async function health(app: FastifyInstance, { version }: Options) {
   let draining = false
-  let checkedAt = 0
+  let checkedAt = Number.NEGATIVE_INFINITY
   let check: Promise<'ok' | 'unreachable' | 'schema too old'> = Promise.resolve('ok')
 
   app.decorate('startDraining', () => {
@@ -42,8 +42,8 @@ async function health(app: FastifyInstance, { version }: Options) {
   })
 
   function databaseState() {
-    if (Date.now() - checkedAt < checkForMs) return check
-    checkedAt = Date.now()
+    if (performance.now() - checkedAt < checkForMs) return check
+    checkedAt = performance.now()
     check = assertSchema(app.database).then(
       () => 'ok',
       (error) => {

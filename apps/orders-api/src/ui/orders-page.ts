@@ -20,7 +20,7 @@ export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { de
 
   /** Totals of very many orders take long, or longer than they may; the list does not wait for them. */
   function readTotals(request: FastifyRequest, currency: string | undefined) {
-    const { from, to } = totalsRange(new Date())
+    const { from, to } = totalsRange(new Date(app.clock.now()))
     const totals = readStats(request.orgId, from, to).then(
       (stats) => totalsOf(stats, from, currency),
       (error) => ({ unavailable: toldOf(error, request).message }),

@@ -23,7 +23,11 @@ interface Document extends Element {
 export const sameOrigin = { 'sec-fetch-site': 'same-origin' }
 
 /** The service on a database of its own, and a browser without scripts: it keeps cookies and sends forms. */
-export async function openBrowser(t: Test, { url, ...settings }: { url?: string; [setting: string]: string } = {}) {
+export async function openBrowser(
+  t: Test,
+  { url, ...settings }: { url?: string; [setting: string]: string } = {},
+  given: { now?: () => number } = {},
+) {
   url ??= (await createScratchDatabase(t)).url
   const config = readConfig({ DATABASE_URL: url, LOG_LEVEL: 'silent', RATE_LIMITS: 'off', ...settings })
   const server = Fastify(serverOptions(config))
@@ -31,7 +35,7 @@ export async function openBrowser(t: Test, { url, ...settings }: { url?: string;
   server.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) routes.push({ method: one, url })
   })
-  await app(server, config, { lookup })
+  await app(server, config, { lookup, ...given })
   t.teardown(() => server.close())
   const cookies = new Map<string, string>()
   let token: string | undefined

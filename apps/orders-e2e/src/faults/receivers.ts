@@ -38,7 +38,8 @@ async function receive(): Promise<void> {
     before = answered
 
     async function take(): Promise<void> {
-      if (request.url !== '/fails' && request.url !== '/slow') delays.push(Date.now() - Date.parse(time))
+      if (request.url !== '/fails' && request.url !== '/slow')
+        delays.push(performance.timeOrigin + performance.now() - Date.parse(time))
       if (isSlow) await delay(2000)
       response.writeHead(asked.behaviour !== 'well' && request.url === '/fails' ? 500 : 200).end()
       if (delays.length !== asked.wanted) return

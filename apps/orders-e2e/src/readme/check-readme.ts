@@ -65,8 +65,8 @@ async function checkStart(clone: Clone): Promise<boolean> {
 
   if (service.exitCode === null) process.kill(-service.pid, 'SIGINT')
   await Promise.race([ended, setTimeout(goneWithinMs, undefined, { ref: false })])
-  const giveUpAt = Date.now() + goneWithinMs
-  while (leftovers(clone.folder).length > 0 && Date.now() < giveUpAt) await setTimeout(100)
+  const giveUpAt = performance.now() + goneWithinMs
+  while (leftovers(clone.folder).length > 0 && performance.now() < giveUpAt) await setTimeout(100)
   for (const { pid, command } of leftovers(clone.folder)) faults.push(`Ctrl-C left process ${pid} behind: ${command}`)
   for (const fault of faults) console.error(`FAILED ${fault}`)
   return faults.length === 0

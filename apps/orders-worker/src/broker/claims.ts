@@ -26,7 +26,7 @@ export async function showClaims(
     const { token, expiresOnTimestamp } = await getToken(scope)
     if (stopped) return
     await putToken(connection, audience, token)
-    const leftMs = Math.max(1000, expiresOnTimestamp - Date.now())
+    const leftMs = Math.max(1000, expiresOnTimestamp - (performance.timeOrigin + performance.now()))
     if (!stopped) timer = setTimeout(() => show().catch(onFailure), leftMs * 0.75)
   }
   const stop = () => {

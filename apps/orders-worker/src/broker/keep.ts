@@ -31,11 +31,11 @@ export function keepConnection<Link>({ address, attach, onChange }: Options<Link
       line = dial(address)
       try {
         current = await inTime(line, attach(line))
-        const upSince = Date.now()
+        const upSince = performance.now()
         told = false
         onChange()
         const why = await line.lost
-        if (Date.now() - upSince > longestPauseMs) pause = pauses.next()
+        if (performance.now() - upSince > longestPauseMs) pause = pauses.next()
         throw why
       } catch (error) {
         current = undefined

@@ -72,7 +72,7 @@ export function createSender({ allowLoopback = false, lookup = createLookup(), c
 }
 
 function outcomeOf({ status, headers, reply }: Reply) {
-  const wait = secondsOf(headers['retry-after'])
+  const wait = secondsOf(headers['retry-after'], headers.date)
   return {
     status,
     reply,
@@ -81,12 +81,12 @@ function outcomeOf({ status, headers, reply }: Reply) {
   }
 }
 
-/** Retry-After is a number of seconds or a date (RFC 9110). */
-function secondsOf(value: string | undefined): number | undefined {
+/** Retry-After is a number of seconds, or a date (RFC 9110) by the clock of the receiver, which `date` shows. */
+function secondsOf(value: string | undefined, date = ''): number | undefined {
   if (value === undefined) return undefined
   const isNumber = /^\d+$/.test(value)
   if (!isNumber && !value.endsWith(' GMT')) return undefined
-  const seconds = isNumber ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000)
+  const seconds = isNumber ? Number(value) : Math.ceil((Date.parse(value) - Date.parse(date)) / 1000)
   return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), longestWaitSeconds)
 }
 

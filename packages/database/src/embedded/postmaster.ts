@@ -52,14 +52,14 @@ export async function findRunning(dataDir: string): Promise<string | null> {
  * Throws EmbeddedPostgresError if one is there to stay.
  */
 export async function claimFolder(dataDir: string): Promise<void> {
-  const deadline = Date.now() + shutdownMs
+  const deadline = performance.now() + shutdownMs
   for (;;) {
     const postmaster = await readPostmaster(dataDir)
     if (!postmaster || !isAlive(postmaster.pid)) return
     // After a reboot the number may belong to another program, which PostgreSQL itself would take for a server.
     if (!(await commandOf(postmaster.pid)).includes('postgres'))
       return rm(join(dataDir, 'postmaster.pid'), { force: true })
-    if ((await findRunning(dataDir)) || Date.now() > deadline) throw alreadyServed(dataDir, postmaster.pid)
+    if ((await findRunning(dataDir)) || performance.now() > deadline) throw alreadyServed(dataDir, postmaster.pid)
     await delay(50)
   }
 }
