@@ -55,7 +55,9 @@ function readSecret(name: string, env: Environment, faults: string[]): string | 
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    faults.push(`${name}_FILE names a file that cannot be read (${(error as NodeJS.ErrnoException).code}): ${file}`)
+    faults.push(
+      `${name}_FILE names a file that cannot be read (${(error as NodeJS.ErrnoException).code}): let this user read ${file}, or name another one`,
+    )
     return undefined
   }
 }
