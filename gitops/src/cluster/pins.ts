@@ -71,8 +71,11 @@ function moduleAt(pin: ModulePin, path: string): { module: string | undefined; v
   return added === undefined ? { module: pin.module, version: pin.version } : { module: added[0], version: added[1] }
 }
 
-/** The module of a program and its version. */
-export const moduleOf = (program: string) => moduleAt(pinOf(program), pinOf(program).packages[program] ?? '')
+/** The module of a program, or of sources that nothing is built from, and its version. */
+export function moduleOf(name: string): { module: string | undefined; version: string } {
+  const source = (pins.sources as Record<string, { module: string; version: string }>)[name]
+  return source ?? moduleAt(pinOf(name), pinOf(name).packages[name] ?? '')
+}
 
 /** The version of a program. */
 export const versionOf = (program: string): string => moduleOf(program).version

@@ -14,6 +14,7 @@ t.test('answers the version of an added module for its program', async (t) => {
   t.equal(versionOf('argocd'), pinOf('argocd').version)
   t.equal(versionOf('helm'), pinOf('helm').require?.['helm.sh/helm/v4'])
   t.match(moduleOf('keda'), { module: 'github.com/kedacore/keda/v2', version: versionOf('keda') })
+  t.match(moduleOf('prometheus-operator'), { module: 'github.com/prometheus-operator/prometheus-operator' })
   t.match(moduleOf('cert-manager'), { module: 'github.com/cert-manager/cert-manager' })
 })
 

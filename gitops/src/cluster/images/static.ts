@@ -80,18 +80,6 @@ export const staticImages: StaticImage[] = [
     args: kedaLogs,
     ...keda,
   },
-  {
-    name: 'quay.io/prometheus-operator/prometheus-operator',
-    program: 'prometheus-operator',
-    path: '/bin/operator',
-    user: '65534',
-  },
-  {
-    name: 'quay.io/prometheus-operator/prometheus-config-reloader',
-    program: 'prometheus-config-reloader',
-    path: '/bin/prometheus-config-reloader',
-    user: '65534',
-  },
 ]
 
 export const fullName = ({ name, tag = (version) => `v${version}`, program }: StaticImage): string =>
