@@ -5,7 +5,7 @@ import pins from '../../cluster.json' with { type: 'json' }
 
 /**
  * Go modules whose programs are built together, so that Go compiles a package of theirs once. Where two of them need a
- * library in different versions, Go takes the newer one.
+ * library in different versions, Go takes the newer one. Pins that require the same modules share packages too.
  */
 export type ModulePin = {
   /** Absent when every package is in the folder `go`. */
