@@ -1,7 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Chart } from '../applications.ts'
-import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
 import { versionOf } from './pins.ts'
 import { sourceFolder } from './programs.ts'
@@ -62,6 +61,13 @@ const stub = (note: string): ChartSource => ({
     toTemplates([{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { stub: note } }], {}),
 })
 
+/** The definitions of an operator's resources, without the operator. */
+const definitions = (program: string, path: string): ChartSource => ({
+  kind: 'stub',
+  note: 'the definitions of its resources, without the operator',
+  templates: async () => toTemplates(await fromFolder(program, path)(), {}),
+})
+
 const fromFile =
   (program: string, ...path: string[]) =>
   async () =>
@@ -71,15 +77,10 @@ const fromFolder =
   (program: string, ...path: string[]) =>
   async () => {
     const folder = await ofProgram(program, ...path)
-    const files = (await readdir(folder)).filter((file) => file.endsWith('.yaml'))
+    const files = (await readdir(folder)).filter((file) => file.endsWith('.yaml') && file !== 'kustomization.yaml')
     const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')))
     return texts.flatMap(readManifests)
   }
-
-const fromKustomization =
-  (program: string, ...path: string[]) =>
-  async () =>
-    readManifests(await build(await ofProgram(program, ...path)))
 
 /** The data of a ConfigMap from the values at these paths, over those that the manifest has. */
 const fromValues =
@@ -104,7 +105,7 @@ export const chartSources: Record<string, ChartSource> = {
     async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex),
     () => argocd,
   ),
-  'argo-rollouts': manifests(fromFile('rollouts-controller', 'manifests/install.yaml'), () => ({})),
+  'argo-rollouts': definitions('rollouts-controller', 'manifests/crds'),
   'cert-manager': ownChart('cert-manager', 'deploy/charts/cert-manager'),
   'cloudnative-pg': manifests(
     async () =>
@@ -114,12 +115,9 @@ export const chartSources: Record<string, ChartSource> = {
   'external-secrets': ownChart('external-secrets', 'deploy/charts/external-secrets'),
   'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
   'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
-  keda: manifests(
-    async () => (await fromKustomization('keda', 'config/default')()).filter(({ kind }) => kind !== 'Namespace'),
-    () => ({}),
-  ),
+  keda: definitions('keda', 'config/crd/bases'),
   'kube-prometheus-stack': stub('Prometheus, its operator and Grafana'),
-  kyverno: ownChart('kyverno', 'charts/kyverno'),
+  kyverno: definitions('kyverno', 'config/crds/policies.kyverno.io'),
   loki: stub('Loki is in no registry that this machine reaches'),
   'metrics-server': ownChart('metrics-server', 'charts/metrics-server'),
   'opentelemetry-collector': stub('the Collector takes minutes to build; issue 16 starts it'),

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -72,7 +72,11 @@ export async function packageChart(
         writeFileSync(join(folder, name), text)
     } else
       for (const [name, text] of Object.entries(await source.templates(chart))) writeFileSync(join(folder, name), text)
-    const metadata = { ...chartMetadata(folder), name: chart.name, version: chart.version }
+    const own = chartMetadata(folder)
+    // A published chart contains its dependencies; the sources lack those of other projects, which all are switched off.
+    const dependencies = own.dependencies?.filter(({ name }) => existsSync(join(folder, 'charts', name)))
+    const metadata = { ...own, name: chart.name, version: chart.version, ...(dependencies && { dependencies }) }
+    rmSync(join(folder, 'Chart.lock'), { force: true })
     writeFileSync(join(folder, 'Chart.yaml'), stringify(metadata))
     const archive = join(work, 'chart.tgz')
     const fixed = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--mode=u+w']
@@ -83,10 +87,12 @@ export async function packageChart(
   }
 }
 
-function chartMetadata(folder: string): Record<string, unknown> {
+type Metadata = { dependencies?: { name: string }[]; [key: string]: unknown }
+
+function chartMetadata(folder: string): Metadata {
   for (const name of ['Chart.yaml', 'Chart.template.yaml']) {
     try {
-      return parse(readFileSync(join(folder, name), 'utf8')) as Record<string, unknown>
+      return parse(readFileSync(join(folder, name), 'utf8')) as Metadata
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
