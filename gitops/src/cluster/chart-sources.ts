@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Chart } from '../applications.ts'
+import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
 import { versionOf } from './pins.ts'
 import { sourceFolder } from './programs.ts'
@@ -37,10 +38,21 @@ async function gatewayValues(folder: string): Promise<Record<string, string>> {
   }
 }
 
-const manifests = (read: () => Promise<Manifest[]>, changes: (chart: Chart) => Changes): ChartSource => ({
+/** A chart of another repository, which that of Kyverno depends on, has the definitions of its policies. */
+async function kyvernoDefinitions(): Promise<Record<string, string>> {
+  const folder = await ofProgram('kyverno', 'config/crds/policies.kyverno.io')
+  const files: Record<string, string> = {}
+  for (const name of await readdir(folder)) files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
+  return files
+}
+
+const manifests = (read: () => Promise<Manifest[]>, changes: Changes = {}): ChartSource => ({
   kind: 'manifests',
   note: 'the manifests of its Go module, with the values of this repository',
-  templates: async (chart) => toTemplates((await read()).map(labelled(chart)), changes(chart)),
+  templates: async (chart) => {
+    const all = (await read()).filter(({ kind }) => kind !== 'Namespace')
+    return toTemplates(all.map(labelled(chart)), changes)
+  },
 })
 
 /** Names the chart in the labels of pods, as charts do, so that a new version of the chart has new pods. */
@@ -61,17 +73,15 @@ const stub = (note: string): ChartSource => ({
     toTemplates([{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { stub: note } }], {}),
 })
 
-/** The definitions of an operator's resources, without the operator. */
-const definitions = (program: string, path: string): ChartSource => ({
-  kind: 'stub',
-  note: 'the definitions of its resources, without the operator',
-  templates: async () => toTemplates(await fromFolder(program, path)(), {}),
-})
-
 const fromFile =
   (program: string, ...path: string[]) =>
   async () =>
     readManifests(await readFile(await ofProgram(program, ...path), 'utf8'))
+
+const fromKustomization =
+  (program: string, ...path: string[]) =>
+  async () =>
+    readManifests(await build(await ofProgram(program, ...path)))
 
 const fromFolder =
   (program: string, ...path: string[]) =>
@@ -87,6 +97,13 @@ const fromValues =
   (...paths: string[]) =>
   (manifest: Manifest) => ({ ...manifest, data: { $values: paths, $default: manifest.data } })
 
+/** The manifests of a module name the image of its main branch; a release names that of its version. */
+const tagged = (program: string, read: () => Promise<Manifest[]>) => async () => {
+  const version = program === 'keda' ? versionOf(program) : `v${versionOf(program)}`
+  const text = JSON.stringify(await read()).replaceAll(/("image":"[^":]+):(?:main|latest)"/g, `$1:${version}"`)
+  return JSON.parse(text) as Manifest[]
+}
+
 const withoutDex = ({ metadata }: Manifest) => !metadata.name.startsWith('argocd-dex-server')
 
 const argocd: Changes = {
@@ -101,29 +118,19 @@ const argocd: Changes = {
 }
 
 export const chartSources: Record<string, ChartSource> = {
-  'argo-cd': manifests(
-    async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex),
-    () => argocd,
-  ),
-  'argo-rollouts': definitions('rollouts-controller', 'manifests/crds'),
+  'argo-cd': manifests(async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex), argocd),
+  'argo-rollouts': manifests(tagged('rollouts-controller', fromFile('rollouts-controller', 'manifests/install.yaml'))),
   'cert-manager': ownChart('cert-manager', 'deploy/charts/cert-manager'),
-  'cloudnative-pg': manifests(
-    async () =>
-      (await fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml')()).filter(({ kind }) => kind !== 'Namespace'),
-    () => ({}),
-  ),
+  'cloudnative-pg': manifests(fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml')),
   'external-secrets': ownChart('external-secrets', 'deploy/charts/external-secrets'),
   'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
   'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
-  keda: definitions('keda', 'config/crd/bases'),
+  keda: manifests(tagged('keda', fromKustomization('keda', 'config/default'))),
   'kube-prometheus-stack': stub('Prometheus, its operator and Grafana'),
-  kyverno: definitions('kyverno', 'config/crds/policies.kyverno.io'),
+  kyverno: ownChart('kyverno', 'charts/kyverno', kyvernoDefinitions),
   loki: stub('Loki is in no registry that this machine reaches'),
   'metrics-server': ownChart('metrics-server', 'charts/metrics-server'),
   'opentelemetry-collector': stub('the Collector takes minutes to build; issue 16 starts it'),
-  'prometheus-operator-crds': manifests(
-    fromFolder('prometheus-operator', 'example/prometheus-operator-crd'),
-    () => ({}),
-  ),
+  'prometheus-operator-crds': manifests(fromFolder('prometheus-operator', 'example/prometheus-operator-crd')),
   tempo: stub('Tempo is in no registry that this machine reaches'),
 }

@@ -12,6 +12,8 @@ export type ControlPlane = {
   kubeconfig: string
   /** Writes a kubeconfig of a new user, and answers its path. */
   writeKubeconfig: (name: string, subject: Subject) => Promise<string>
+  /** Replaces the API server, the controller manager and the scheduler by those of another version. */
+  upgrade: (programs: Programs) => Promise<void>
   folder: string
   processes: Map<string, Running>
 }
@@ -76,14 +78,22 @@ export async function startControlPlane(folder: string, logs: string, programs: 
   const kubeconfig = await writeKubeconfig('admin', { commonName: 'admin', organisation: 'system:masters' })
   const processes = new Map<string, Running>()
   processes.set('etcd', startEtcd(folder, logs, programs))
-  const plane = { authority, kubeconfig, writeKubeconfig, folder, processes }
-  startApiServer(plane, files, logs, programs)
-  await until('the API server answers', 3, async () => {
-    const status = await readiness(authority.certificate)
-    return status === 200 ? [] : [`/readyz: ${status}`]
-  })
-  // They end when the API server has not made its roles yet.
-  startControllers(plane, files, logs, programs)
+  const startServers = async (programs: Programs) => {
+    startApiServer(plane, files, logs, programs)
+    await until('the API server answers', 3, async () => {
+      const status = await readiness(authority.certificate)
+      return status === 200 ? [] : [`/readyz: ${status}`]
+    })
+    // They end when the API server has not made its roles yet.
+    startControllers(plane, files, logs, programs)
+  }
+  const upgrade = async (programs: Programs) => {
+    for (const name of ['kube-scheduler', 'kube-controller-manager', 'kube-apiserver'])
+      await processes.get(name)?.stop()
+    await startServers(programs)
+  }
+  const plane: ControlPlane = { authority, kubeconfig, writeKubeconfig, upgrade, folder, processes }
+  await startServers(programs)
   return plane
 }
 

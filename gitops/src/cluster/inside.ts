@@ -15,6 +15,7 @@ import { makeFork } from './fork.ts'
 import { publishImages } from './images/publish.ts'
 import { envoy, repinImages, serverImages } from './pinned-images.ts'
 import { readPrograms } from './program-paths.ts'
+import { provenance } from './provenance.ts'
 import { type Context, runScenario } from './scenario/step.ts'
 import { requiredSteps, steps } from './scenario/steps.ts'
 
@@ -31,6 +32,7 @@ const machine = await boot(folder, programs)
 try {
   const context = await deployable(machine, programs)
   process.exitCode = await runScenario(steps, context, requiredSteps, values.only)
+  console.log(`\n${provenance(await wantedCharts()).join('\n')}`)
 } catch (error) {
   console.error((error as Error).stack)
   process.exitCode = 1
@@ -39,13 +41,16 @@ if (values['keep-logs'] !== undefined) cpSync(machine.logs, values['keep-logs'],
 if (values.hold) await new Promise(() => setInterval(() => {}, 1000))
 process.exit()
 
+async function wantedCharts() {
+  return (await readApplications('local')).flatMap(({ chart }) => chart ?? [])
+}
+
 /** What Argo CD will need: the fork, charts, images and names; the cluster itself is still empty. */
 async function deployable(machine: Machine, programs: Programs): Promise<Context> {
   const { kubernetes, plane } = machine
   const registry = `http://${addresses.host}:${registryPort}`
   const fork = makeFork(folder)
-  const wanted = (await readApplications('local')).flatMap(({ chart }) => chart ?? [])
-  const charts = await createChartRepositories(wanted, registry)
+  const charts = await createChartRepositories(await wantedCharts(), registry)
   const forge = await startForge(plane.authority, fork.served, charts)
   nameHosts(forge.hosts)
   process.env.KUBECONFIG = plane.kubeconfig
@@ -57,7 +62,7 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   appendFileSync(join(fork.clone, 'gitops/platform/envoy-gateway/local/values.yaml'), stringify(proxy))
   fork.commit('Pin the images that this cluster has')
   await prepare(machine, forge.hosts)
-  return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts } }
+  return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts, programs } }
 }
 
 /** Names the forge and the service for the programs that run here; the file is of these namespaces only. */

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Machine } from '../boot.ts'
 import type { ChartRepositories } from '../charts.ts'
+import type { Programs } from '../control-plane.ts'
 import type { Forge } from '../forge.ts'
 import type { Fork } from '../fork.ts'
 import type { Kubernetes } from '../kubernetes.ts'
@@ -20,7 +21,7 @@ export type Context = {
   /** Sends Argo CD the forge's notification of the last push. */
   notify: () => Promise<void>
   /** Absent where the cluster is not made of this machine's processes (kind). */
-  local?: { machine: Machine; forge: Forge; charts: ChartRepositories }
+  local?: { machine: Machine; forge: Forge; charts: ChartRepositories; programs: Programs }
 }
 
 /**

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { readApplications } from '../../applications.ts'
 import { until } from '../until.ts'
 import { commit, refresh, synced } from './argocd.ts'
+import { smoke } from './first-sync.ts'
 import type { Step } from './step.ts'
 
 const file = 'gitops/argocd/base/applications/argocd.yaml'
@@ -35,5 +36,23 @@ export const upgrade: Step = {
     await refresh(context)
     await synced(context, 'everything Synced and Healthy after the upgrade', 10)
     return `chart ${chart.version} to ${next} in ${took} s`
+  },
+}
+
+export const nextKubernetes: Step = {
+  name: 'the control plane is upgraded to the next minor version of Kubernetes',
+  onlyLocal: true,
+  run: async (context) => {
+    const { kubernetes, local } = context
+    if (local === undefined) throw new Error('This step needs the processes of the control plane.')
+    const version = async () => String((await kubernetes.read('/version'))?.gitVersion)
+    const before = await version()
+    await local.machine.plane.upgrade((name) => local.programs(`${name}-next`))
+    const after = await version()
+    if (after === before) throw new Error(`The API server still reports ${after}.`)
+    await refresh(context)
+    await synced(context, 'everything Synced and Healthy on the next version', 10)
+    await smoke(context)
+    return `${before} to ${after}, with nodes of the old version`
   },
 }
