@@ -119,3 +119,17 @@ t.test('a sync does not last as long as a canary', async (t) => {
     status: 'Healthy',
   })
 })
+
+t.test('a definition is Degraded only where the server does not accept it', async (t) => {
+  const health = (conditions?: object[]) =>
+    healthOf('apiextensions.k8s.io_CustomResourceDefinition', {
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'one' },
+      status: conditions && { conditions },
+    })
+  t.match(await health(), { status: 'Healthy' }, 'it is new')
+  t.match(await health([{ type: 'Established', status: 'False', reason: 'Installing' }]), { status: 'Healthy' })
+  const refused = { type: 'NamesAccepted', status: 'False', message: 'the name is in use' }
+  t.match(await health([refused]), { status: 'Degraded', message: 'the name is in use' })
+  t.match(await health([{ type: 'NonStructuralSchema', status: 'True', message: 'm' }]), { status: 'Degraded' })
+})
