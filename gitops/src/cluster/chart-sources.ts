@@ -12,7 +12,12 @@ import { sourceFolder } from './programs.ts'
  * `stub` is written here.
  */
 export type ChartSource = { kind: 'chart' | 'manifests' | 'stub'; note: string } & (
-  | { folder: () => Promise<string>; files?: (folder: string) => Promise<Record<string, string>> }
+  | {
+      folder: () => Promise<string>
+      files?: (folder: string) => Promise<Record<string, string>>
+      /** The version of the program, which a release of the project writes into its chart. */
+      appVersion: string
+    }
   | { templates: (chart: Chart) => Promise<Record<string, string>> }
 )
 
@@ -26,6 +31,7 @@ const ownChart = (
   kind: 'chart',
   note: `the project's own chart, from its Go module`,
   folder: () => ofProgram(program, path),
+  appVersion: versionOf(program),
   ...(files === undefined ? {} : { files }),
 })
 
@@ -38,11 +44,13 @@ async function gatewayValues(folder: string): Promise<Record<string, string>> {
   }
 }
 
-/** A chart of another repository, which that of Kyverno depends on, has the definitions of its policies. */
-async function kyvernoDefinitions(): Promise<Record<string, string>> {
-  const folder = await ofProgram('kyverno', 'config/crds/policies.kyverno.io')
+/** Definitions that a release puts into its chart, or that a chart of another repository has. */
+const definitions = (program: string, path: string) => async () => {
+  const folder = await ofProgram(program, path)
   const files: Record<string, string> = {}
-  for (const name of await readdir(folder)) files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
+  for (const name of await readdir(folder)) {
+    if (name !== 'kustomization.yaml') files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
+  }
   return files
 }
 
@@ -122,12 +130,16 @@ export const chartSources: Record<string, ChartSource> = {
   'argo-rollouts': manifests(tagged('rollouts-controller', fromFile('rollouts-controller', 'manifests/install.yaml'))),
   'cert-manager': ownChart('cert-manager', 'deploy/charts/cert-manager'),
   'cloudnative-pg': manifests(fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml')),
-  'external-secrets': ownChart('external-secrets', 'deploy/charts/external-secrets'),
+  'external-secrets': ownChart(
+    'external-secrets',
+    'deploy/charts/external-secrets',
+    definitions('external-secrets', 'config/crds/bases'),
+  ),
   'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
   'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
   keda: manifests(tagged('keda', fromKustomization('keda', 'config/default'))),
   'kube-prometheus-stack': stub('Prometheus, its operator and Grafana'),
-  kyverno: ownChart('kyverno', 'charts/kyverno', kyvernoDefinitions),
+  kyverno: ownChart('kyverno', 'charts/kyverno', definitions('kyverno', 'config/crds/policies.kyverno.io')),
   loki: stub('Loki is in no registry that this machine reaches'),
   'metrics-server': ownChart('metrics-server', 'charts/metrics-server'),
   'opentelemetry-collector': stub('the Collector takes minutes to build; issue 16 starts it'),

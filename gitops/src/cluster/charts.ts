@@ -67,7 +67,9 @@ export async function packageChart(
     for (const part of ['templates', 'crds']) mkdirSync(join(folder, part), { recursive: true })
     if ('folder' in source) {
       const from = await source.folder()
-      cpSync(from, folder, { recursive: true, dereference: true })
+      // A page among the templates would be read as one.
+      const filter = (path: string) => !path.endsWith('.md')
+      cpSync(from, folder, { recursive: true, dereference: true, filter })
       for (const [name, text] of Object.entries((await source.files?.(from)) ?? {}))
         writeFileSync(join(folder, name), text)
     } else
@@ -75,7 +77,10 @@ export async function packageChart(
     const own = chartMetadata(folder)
     // A published chart contains its dependencies; the sources lack those of other projects, which all are switched off.
     const dependencies = own.dependencies?.filter(({ name }) => existsSync(join(folder, 'charts', name)))
-    const metadata = { ...own, name: chart.name, version: chart.version, ...(dependencies && { dependencies }) }
+    const appVersion =
+      'appVersion' in source ? `${own.appVersion?.startsWith('v') ? 'v' : ''}${source.appVersion}` : chart.version
+    const named = { name: chart.name, version: chart.version, appVersion }
+    const metadata = { ...own, ...named, ...(dependencies && { dependencies }) }
     rmSync(join(folder, 'Chart.lock'), { force: true })
     writeFileSync(join(folder, 'Chart.yaml'), stringify(metadata))
     const archive = join(work, 'chart.tgz')
@@ -87,7 +92,7 @@ export async function packageChart(
   }
 }
 
-type Metadata = { dependencies?: { name: string }[]; [key: string]: unknown }
+type Metadata = { appVersion?: string; dependencies?: { name: string }[]; [key: string]: unknown }
 
 function chartMetadata(folder: string): Metadata {
   for (const name of ['Chart.yaml', 'Chart.template.yaml']) {

@@ -58,6 +58,9 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   process.env.PATH = `${linkPrograms(programs, ['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
   const digests = await publishImages(registry, plane.authority.certificate, serverImages(fork.clone))
   repinImages(fork.clone, digests)
+  // The program of the Job that migrates stored policies is not built; an empty cluster has none.
+  const kyverno = { crds: { migration: { enabled: false } } }
+  appendFileSync(join(fork.clone, 'gitops/platform/kyverno/local/values.yaml'), stringify(kyverno))
   const proxy = { global: { images: { envoyProxy: { image: envoy } } } }
   appendFileSync(join(fork.clone, 'gitops/platform/envoy-gateway/local/values.yaml'), stringify(proxy))
   fork.commit('Pin the images that this cluster has')
