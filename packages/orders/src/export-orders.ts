@@ -52,9 +52,9 @@ async function readAll(
   const query = filtered(trx, orgId, filter).select(orderColumns).orderBy('created_at', 'desc').orderBy('id', 'desc')
   await sql`DECLARE exported NO SCROLL CURSOR FOR ${query}`.execute(trx)
   const fetch = sql<OrderRow>`FETCH ${sql.lit(fetchSize)} FROM exported`
-  for (let more = true; more; ) {
+  for (let read = 0; ; read += fetchSize) {
     const { rows } = await fetch.execute(trx)
-    more = rows.length === fetchSize
-    await onRows(rows)
+    if (rows.length > 0 || read === 0) await onRows(rows)
+    if (rows.length < fetchSize) return
   }
 }
