@@ -15,14 +15,15 @@ const root = join(import.meta.dirname, '../../..')
 
 const usage = `Starts Kubernetes and Argo CD on this machine, deploys this commit by Git, and tests it as an operator would.
 
-Usage: nx run gitops:cluster [-- --only TEXT] [--hold] [--keep-logs DIR]
+Usage: nx run gitops:cluster [--only TEXT] [--hold] [--keep-logs DIR] [--kind]
 
   --only TEXT      runs the first sync and the steps whose names contain TEXT
   --hold           keeps the cluster after the steps, until Ctrl-C
   --keep-logs DIR  copies the logs of all programs there
   --kind           uses a cluster of kind instead, which needs Docker and public registries
 
-It needs root on Linux, Go 1.26, and the Debian packages that .ci/run installs.`
+It needs root on Linux, Go 1.26, and the Debian packages containerd, runc, containernetworking-plugins, iptables, ipset,
+conntrack, docker-registry and mmdebstrap.`
 
 const args = process.argv.slice(2)
 if (args.includes('--help')) console.log(usage)
@@ -53,7 +54,7 @@ async function runOnKind(): Promise<number> {
   try {
     const context = await createKindContext(folder)
     const status = await runScenario(steps, context, requiredSteps)
-    if (status !== 0) await keepKindLogs('gitops/.cluster/logs', context.kubernetes)
+    if (status !== 0) await keepKindLogs(join(root, 'gitops/.cluster/logs'), context.kubernetes)
     return status
   } finally {
     removeKind()
