@@ -100,11 +100,12 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const earliest = new Date(Math.max(Date.parse(to) - 30 * dayMs, startOfTime)).toISOString()
       const from = request.query.from === undefined ? earliest : instantOf('/from', request.query.from)
       const span = Date.parse(to) - Date.parse(from)
-      if (request.query.from !== undefined && (span <= 0 || span > maxStatsDays * dayMs)) {
-        const message = `must be at most ${maxStatsDays} days before /to`
-        throw new OrdersError('VALIDATION_FAILED', `In the querystring, /from ${message}.`, [
-          { path: '/from', message },
-        ])
+      if (span <= 0 || span > maxStatsDays * dayMs) {
+        const [path, message] =
+          request.query.from === undefined
+            ? ['/to', 'must be later than the first instant of the year 1']
+            : ['/from', `must be at most ${maxStatsDays} days before /to`]
+        throw new OrdersError('VALIDATION_FAILED', `In the querystring, ${path} ${message}.`, [{ path, message }])
       }
       return { from, to, data: await orders.orderStats(request.orgId, from, to) }
     },
