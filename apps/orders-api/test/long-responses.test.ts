@@ -1,16 +1,19 @@
-import pg from 'pg'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { newGuestKeys } from '../src/access/guest-tokens.ts'
 import { createSlots } from '../src/long-responses/concurrency.ts'
 import {
   type Guest,
+  isAnswered,
+  openClient,
   openExport,
   openImport,
   openStream,
   placeMany,
+  sendAndLeave,
   signInAsGuest,
   tokenFor,
   until,
+  waitsForLock,
 } from './long-responses/client.ts'
 import { createClock } from './rate-limits/clock.ts'
 import { type Service, startService } from './service.ts'
@@ -24,13 +27,6 @@ const setRole = ({ send }: Service, owner: Guest, { id }: Guest, role: string) =
 
 /** The last line of an import's report. */
 const reportOf = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1) ?? '')
-
-async function connect(t: Test, url: string) {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  t.teardown(() => client.end())
-  return client
-}
 
 t.test('limits streams of a user, of an organisation and of the process', async (t) => {
   const CONCURRENCY_LIMITS = 'streams=4,org-streams=3,user-streams=2'
@@ -73,6 +69,22 @@ t.test('slow exports of one user leave room for the exports of others', async (t
 
   t.match(second, { status: 429, json: { message: 'You may have at most 1 export at a time on this server.' } })
   t.equal(others.status, 200)
+})
+
+t.test('releases the slot of a client that leaves before its export begins', async (t) => {
+  const service = await startService(t, required)
+  const guest = await signInAsGuest(service)
+  const admin = await openClient(t, service.url)
+  const query = '/api/v1/orders/export?format=csv'
+
+  await admin.query('BEGIN; LOCK TABLE users')
+  service.server.forgetCaller(guest.id)
+  const response = await sendAndLeave(service, query, guest, () => waitsForLock(admin))
+  await admin.query('ROLLBACK')
+  await until(() => isAnswered(response))
+
+  t.equal(service.server.longResponses.count(), 0)
+  t.equal((await service.send('GET', query, { headers: guest.headers })).status, 200)
 })
 
 t.test('a limit counts each kind by itself, and what was given back no longer', async (t) => {
@@ -194,7 +206,7 @@ t.test('a change that no notification announces is found by the next check', asy
   const service = await startService(t, required, { longResponses: { checkMs: 200 } })
   const [owner, member] = [await signInAsGuest(service), await signInAsGuest(service)]
   await setRole(service, owner, member, 'viewer')
-  const admin = await connect(t, service.url)
+  const admin = await openClient(t, service.url)
   await admin.query('ALTER TABLE memberships DISABLE TRIGGER announce_access')
   const stream = await openStream(service, { ...member.headers, 'x-org-id': owner.org })
 
@@ -208,7 +220,7 @@ t.test('a response whose authorisation cannot be checked ends after 30 s', async
   const service = await startService(t, required, { longResponses: { checkMs: 100_000, now: clock.now } })
   const { longResponses } = service.server
   const guest = await signInAsGuest(service)
-  const admin = await connect(t, service.url)
+  const admin = await openClient(t, service.url)
   const stream = await openStream(service, guest.headers)
   await admin.query('BEGIN; LOCK TABLE users')
   service.server.forgetCaller(guest.id)

@@ -79,7 +79,9 @@ export const exportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { format, fields } = request.query
       const columns = fields === 'import' ? importColumns : orderColumns
       const text = format === 'csv' ? csvText(columns) : ndjsonText(columns)
-      const file = createFile(request, app.longResponses.begin('export', request, reply as FastifyReply))
+      const ending = app.longResponses.begin('export', request, reply as FastifyReply)
+      ending.throwIfAborted()
+      const file = createFile(request, ending)
       const exporting = app.orders.exportOrders(request.orgId, filterOf(request.query), (rows) =>
         file.write(text(rows)),
       )

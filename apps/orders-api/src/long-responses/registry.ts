@@ -48,11 +48,15 @@ export function createLongResponses({ slots, now, windowMs, onTooSlow }: Options
     const { isTooSlow } = watchReadRate(response, windowMs, now)
     const entry: Entry = { kind, request, response, ending, confirmedAt: now(), isTooSlow }
     open.add(entry)
-    response.once('close', () => {
-      open.delete(entry)
-      release()
-    })
-    if (draining && kind !== 'export') end(entry, shuttingDown())
+    const close = () => {
+      if (open.delete(entry)) release()
+    }
+    response.once('close', close)
+    if (response.destroyed || response.closed || request.raw.socket.destroyed) {
+      // The client left before the handler started: `close` may have been emitted already.
+      close()
+      ending.abort(new OrdersError('BAD_REQUEST', 'The client closed the connection.'))
+    } else if (draining && kind !== 'export') end(entry, shuttingDown())
     return ending.signal
   }
 

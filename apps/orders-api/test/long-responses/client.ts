@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import { importJWK, type JWK, SignJWT } from 'jose'
+import pg from 'pg'
+import type { Test } from 'tap'
 import type { Service } from '../service.ts'
 
 export type Guest = { id: string; org: string; headers: { authorization: string } }
@@ -87,4 +89,38 @@ export async function placeMany({ send }: Service, headers: http.OutgoingHttpHea
 export async function until(condition: () => unknown): Promise<void> {
   for (const giveUpAt = Date.now() + 20_000; !(await condition()); await new Promise((r) => setTimeout(r, 10)))
     if (Date.now() > giveUpAt) throw new Error(`not within 20 s: ${condition}`)
+}
+
+/** Sends a request and closes its connection once a condition holds. Resolves to the response when the server knows. */
+export async function sendAndLeave(
+  { port, server }: Service,
+  path: string,
+  { headers }: Pick<Guest, 'headers'>,
+  condition: () => unknown,
+): Promise<http.ServerResponse> {
+  const received = once(server.server, 'request')
+  const client = http.get({ port, host: '127.0.0.1', path, headers, agent: false }).on('error', () => {})
+  const [{ socket }, response] = (await received) as [http.IncomingMessage, http.ServerResponse]
+  await until(condition)
+  const closed = once(socket, 'close')
+  client.destroy()
+  await closed
+  return response
+}
+
+/** Reports whether the handler has answered, also if the client had left. */
+export const isAnswered = (response: http.ServerResponse) => response.headersSent || response.hasHeader('content-type')
+
+export async function openClient(t: Pick<Test, 'teardown'>, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+/** Reports whether a query of the connection's database waits for a lock. */
+export async function waitsForLock(client: pg.Client): Promise<boolean> {
+  const ofThis = 'database = (SELECT oid FROM pg_database WHERE datname = current_database())'
+  const { rows } = await client.query(`SELECT FROM pg_locks WHERE NOT granted AND ${ofThis}`)
+  return rows.length > 0
 }
