@@ -3,7 +3,15 @@ import t from 'tap'
 import { newGuestKeys } from '../src/access/guest-tokens.ts'
 import { createBudget } from '../src/outgoing/budget.ts'
 import { usedBytes } from '../src/plugins/pressure.ts'
-import { placeMany, signInAsGuest, until } from './long-responses/client.ts'
+import {
+  isAnswered,
+  openClient,
+  placeMany,
+  sendAndLeave,
+  signInAsGuest,
+  until,
+  waitsForLock,
+} from './long-responses/client.ts'
 import { startService } from './service.ts'
 
 const GUEST_KEYS = await newGuestKeys('test-key')
@@ -60,6 +68,20 @@ t.test('refuses responses to a user whose client does not read, and serves other
   t.match(text, /HTTP\/1.1 429 [\s\S]*retry-after: 10\r\n[\s\S]*"More than 8 MiB wait for you to read them:/)
   await until(() => service.server.outgoing.queued() === 0)
   t.equal((await list(ann.headers)).status, 200, 'what was read makes room')
+})
+
+t.test('does not track the response of a client that left during the query', async (t) => {
+  const service = await startService(t, { GUEST_KEYS, AUTH_MODE: 'required' })
+  const guest = await signInAsGuest(service)
+  await placeMany(service, guest.headers, 100)
+  const admin = await openClient(t, service.url)
+
+  await admin.query('BEGIN; LOCK TABLE orders')
+  const response = await sendAndLeave(service, '/api/v1/orders', guest, () => waitsForLock(admin))
+  await admin.query('ROLLBACK')
+  await until(() => isAnswered(response))
+
+  t.equal(service.server.outgoing.tracked(), 0)
 })
 
 /** Reads a connection until the server closes it. */

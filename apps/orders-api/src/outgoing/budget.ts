@@ -48,6 +48,8 @@ export function createBudget({ perUser, perProcess }: { perUser: number; perProc
       return full
     },
     hasRoom: (userId: string | undefined, bytes: number) => find(userId, bytes) === undefined,
+    /** Responses that are tracked. */
+    tracked: () => tracked.size,
     /** Bytes that wait now. */
     queued(): number {
       recount()

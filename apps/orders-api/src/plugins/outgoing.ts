@@ -31,12 +31,19 @@ export const outgoingBounds = { perProcess, perUser: perProcess / 4 }
  */
 async function outgoing(app: FastifyInstance, { bounds }: { bounds: typeof outgoingBounds | undefined }) {
   const budget = createBudget(bounds ?? outgoingBounds)
-  const deadlines = new Map<ServerResponse, number>()
+  const waiting = new Map<ServerResponse, { deadline: number; untrack: () => void }>()
+  const forget = (response: ServerResponse) => {
+    waiting.get(response)?.untrack()
+    waiting.delete(response)
+  }
   app.decorate('outgoing', budget)
 
   const admit: onSendHookHandler = (request, reply, payload, done) => {
     const bytes = typeof payload === 'string' ? payload.length : Buffer.isBuffer(payload) ? payload.length : 0
     if (bytes < small || reply.statusCode >= 400) return done()
+    const { raw } = reply
+    // The client left during the query: `close` was emitted and does not follow.
+    if (raw.destroyed || raw.closed) return done()
     const userId = userOf(request)
     const full = budget.admit(userId, bytes)
     if (full) {
@@ -44,13 +51,10 @@ async function outgoing(app: FastifyInstance, { bounds }: { bounds: typeof outgo
       reply.header('retry-after', retryAfterSeconds)
       return done(refusalOf(full, budget.perUser))
     }
-    const { raw } = reply
     const untrack = budget.track({ userId, queued: () => (raw.headersSent ? queuedBytes(raw) : bytes) })
-    deadlines.set(raw, performance.now() + graceMs + (bytes / minBytesPerSecond) * 1000)
-    raw.once('close', () => {
-      untrack()
-      deadlines.delete(raw)
-    })
+    const deadline = performance.now() + graceMs + (bytes / minBytesPerSecond) * 1000
+    waiting.set(raw, { deadline, untrack })
+    raw.once('close', () => forget(raw))
     done()
   }
   app.addHook('onRoute', (route) => {
@@ -58,8 +62,9 @@ async function outgoing(app: FastifyInstance, { bounds }: { bounds: typeof outgo
   })
 
   const sweeping = setInterval(() => {
-    for (const [response, deadline] of deadlines) {
-      if (performance.now() < deadline || queuedBytes(response) === 0) continue
+    for (const [response, { deadline }] of waiting) {
+      if (response.destroyed) forget(response)
+      if (response.destroyed || performance.now() < deadline || queuedBytes(response) === 0) continue
       app.meters.onSlowReader()
       response.destroy()
     }
