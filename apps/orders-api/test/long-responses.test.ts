@@ -154,16 +154,19 @@ t.test('a role that is lowered ends what it no longer allows', async (t) => {
 })
 
 t.test('an expired token ends every response that lasts', async (t) => {
-  const service = await startService(t, required, { longResponses: { checkMs: 50 } })
+  let aheadMs = 0
+  const now = () => performance.now() + aheadMs
+  const service = await startService(t, required, { now, longResponses: { checkMs: 50 } })
   const guest = await signInAsGuest(service)
   await placeMany(service, guest.headers)
-  const headers = await tokenFor(GUEST_KEYS, guest, 4000)
+  const headers = await tokenFor(GUEST_KEYS, guest, 300_000)
   const responses = [
     await openStream(service, headers),
     await openExport(service, headers),
     await openImport(service, headers),
   ]
 
+  aheadMs = 600_000
   await until(() => service.server.longResponses.count() === 0)
   responses[1]?.response.resume()
 
