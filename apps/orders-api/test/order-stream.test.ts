@@ -211,6 +211,19 @@ t.test('survives a log that cannot be read while a stream is being opened', asyn
   again.close()
 })
 
+t.test('sends no heartbeat after the end of a stream', async (t) => {
+  const service = await startService(t)
+  const it = listenTo(service)
+  const response = await it.opened
+
+  service.server.longResponses.drain()
+  service.server.orderStream.beat()
+
+  await it.ended
+  t.match(it.got, [{ event: 'end' }])
+  t.equal(response.complete, true)
+})
+
 t.test('a server that goes down says so', async (t) => {
   const service = await startService(t)
   const it = listenTo(service)

@@ -164,7 +164,7 @@ export function createHub({ app, patienceMs, reads }: Options) {
   /** Finds what no NOTIFY announced, and shows clients and proxies that the connection is alive. */
   function beat(): void {
     lookFor()
-    for (const { out } of all) if (!out.writableNeedDrain) out.write(':\n\n')
+    for (const { out } of all) if (out.writable && !out.writableNeedDrain) out.write(':\n\n')
   }
 
   /** Sends the reason and closes: at once for clients that read, else after a few seconds. */
