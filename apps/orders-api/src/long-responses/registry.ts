@@ -36,6 +36,7 @@ const denials = /^(UNAUTHENTICATED|ORG_NOT_FOUND|ROLE_REQUIRED|SCOPE_REQUIRED)$/
 export function createLongResponses({ slots, now, windowMs, onTooSlow }: Options) {
   const open = new Set<Entry>()
   let draining = false
+  let rechecking: Promise<void> | undefined
 
   /**
    * Registers the response until it closes. The signal aborts with the OrdersError that ends it. Throws RATE_LIMITED and
@@ -69,12 +70,21 @@ export function createLongResponses({ slots, now, windowMs, onTooSlow }: Options
     }
   }
 
+  /** Sweeps, and rechecks every response unless the last check still runs. */
+  function check(): Promise<void> {
+    sweep()
+    rechecking ??= recheck().finally(() => {
+      rechecking = undefined
+    })
+    return rechecking
+  }
+
   /** Checks the authorisation of every response, or of those of one user. */
   async function recheck(userId?: string): Promise<void> {
     const entries = [...open].filter(({ request }) => userId === undefined || request.caller.user?.id === userId)
     const queue = entries.values()
     const work = async () => {
-      for (const entry of queue) await recheckOne(entry)
+      for (const entry of queue) if (open.has(entry)) await recheckOne(entry)
     }
     await Promise.all(Array.from({ length: checksAtOnce }, work))
   }
@@ -112,7 +122,7 @@ export function createLongResponses({ slots, now, windowMs, onTooSlow }: Options
     for (const entry of open) if (entry.kind !== 'export') end(entry, shuttingDown())
   }
 
-  return { begin, recheck, sweep, drain, count: () => open.size }
+  return { begin, check, recheck, sweep, drain, count: () => open.size }
 }
 
 const shuttingDown = () => new OrdersError('SHUTTING_DOWN', 'The server is shutting down.')

@@ -30,10 +30,7 @@ async function longResponses(app: FastifyInstance, options: LongResponseOptions)
   app.decorate('longResponses', responses)
 
   const onError = (error: Error) => log.error({ err: error }, 'long responses could not be checked')
-  const checking = setInterval(() => {
-    responses.sweep()
-    responses.recheck().catch(onError)
-  }, checkMs).unref()
+  const checking = setInterval(() => responses.check().catch(onError), checkMs).unref()
   app.onAccessChange((userId) => responses.recheck(userId).catch(onError))
   // Before Fastify waits for the responses, of which some would never end by themselves.
   app.addHook('preClose', async () => {
