@@ -50,8 +50,8 @@ const separators = ',;|\\t\\r\\n'
 // Quotes before it count, so that taking one away is exact.
 const first = new RegExp(`^(?='*[${starts}\\t\\r])`)
 const firstWritten = new RegExp(`^'(?='*[${starts}\\t\\r])`)
-const later = new RegExp(`([${separators}])(?='*[${starts}])`, 'g')
-const laterWritten = new RegExp(`([${separators}])'(?='*[${starts}])`, 'g')
+const later = new RegExp(`([${separators}])(?=['"]*[${starts}])`, 'g')
+const laterWritten = new RegExp(`([${separators}])'(?=['"]*[${starts}])`, 'g')
 const inJson = new RegExp(`(?<=[${separators}])[${starts}]`, 'g')
 
 /** A text that no spreadsheet calculates: with a quote before each place that would start a formula. */

@@ -36,7 +36,7 @@ const description = `All orders that the filters let through, newest first, stre
 - \`ndjson\`: an order a line, as \`GET /orders/{id}\` shows it.
 - \`csv\` (RFC 4180, UTF-8): the first line names the columns, amounts are exact decimals, \`metadata\` is JSON, no value \
 is an empty cell and an empty text is \`""\`. Where a text would start a formula of a spreadsheet (= + - or @ at its start or \
-after , ; | tab or a line break), a quote (') stands before it, which an import takes away again. In \`metadata\`, the \
+after , ; | tab or a line break, also behind quotes), a quote (') stands before it, which an import takes away again. In \`metadata\`, the \
 character is escaped (\`\\u003d\`).
 
 With \`fields=import\`, either file is what \`POST /orders/import\` takes; status, times and versions stay behind. \
