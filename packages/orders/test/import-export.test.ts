@@ -116,7 +116,7 @@ t.test('an export is one snapshot, newest first, whatever is placed meanwhile', 
     sizes.push(group.length)
     rows.push(...group)
   })
-  t.strictSame(sizes, Array(25).fill(100))
+  t.strictSame(sizes, Array(250).fill(10))
   t.notOk(rows.some(({ id }) => id === 'meanwhile'))
   const positions = rows.map(({ created_at, id }) => `${created_at} ${id}`)
   t.strictSame(positions, [...positions].sort().reverse())
