@@ -8,6 +8,9 @@ import { selectOrders, selectPage, selectStats } from './order-repository.ts'
 import { createRoom } from './page-bytes.ts'
 import { type OrderRow, toOrder } from './row.ts'
 
+/** `hasMore`: later events follow the last one of `events`. */
+export type EventPage = { events: OrderEvent[]; hasMore: boolean }
+
 type Page = { filter: OrderFilter; limit: number; cursor: string | undefined }
 
 export const maxPage = 200
@@ -74,23 +77,23 @@ export function createReading(database: Database, history: EventStore, cursorKey
   }
 
   /**
-   * The history of an order, oldest first, from the event after the sequence `after`; fewer than `limit` if they are
-   * large. Throws ORDER_NOT_FOUND.
+   * Reads the history of an order, oldest first, from the event after the sequence `after`; fewer than `limit` events if
+   * they are large. Throws ORDER_NOT_FOUND.
    */
-  async function listEvents(orgId: string, id: string, { after = 0, limit = maxPage } = {}): Promise<OrderEvent[]> {
+  async function listEvents(orgId: string, id: string, { after = 0, limit = maxPage } = {}): Promise<EventPage> {
     const events: OrderEvent[] = []
     const hasRoom = createRoom()
-    for (let more = true; more && events.length < limit; ) {
-      const step = Math.min(stepRows, limit - events.length)
+    for (let more = true; more; ) {
+      const step = Math.min(stepRows, limit + 1 - events.length)
       const found = await history.read(orgId, id, { after: events.at(-1)?.sequence ?? after, limit: step })
-      more = found.length === step
       for (const event of found) {
-        if (!hasRoom(event)) return events
+        if (events.length === limit || !hasRoom(event)) return { events, hasMore: true }
         events.push(event)
       }
+      more = found.length === step
     }
     if (events.length === 0) await getOrder(orgId, id)
-    return events
+    return { events, hasMore: false }
   }
 
   /** Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. */

@@ -137,7 +137,7 @@ t.test('the smallest and the largest amount of every currency are placed and rea
   const read = await Promise.all(
     extremes.map(async ({ id }) => {
       const { currency, amount } = await orders.getOrder(org, id)
-      const [event] = await orders.listEvents(org, id)
+      const [event] = (await orders.listEvents(org, id)).events
       return {
         id,
         currency,

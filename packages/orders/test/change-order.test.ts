@@ -41,7 +41,7 @@ t.test('every verb in every status moves on, changes nothing, or is refused', as
         await t.rejects(orders.changeStatus(org, id, verb), { code: 'ILLEGAL_TRANSITION' }, id)
         t.strictSame(await orders.getOrder(org, id), before)
       }
-      const history = await orders.listEvents(org, id)
+      const { events: history } = await orders.listEvents(org, id)
       const last = history.at(-1)
       t.strictSame(last?.data, await orders.getOrder(org, id), 'the last event shows the order as it is')
       t.strictSame(
@@ -99,7 +99,7 @@ t.test('an edit replaces what it names, if nobody was faster', async (t) => {
   t.match(edited, { description: 'second', metadata: { a: '1' }, version: 2, status: 'placed', amount: 1.5 })
   t.match(await orders.editOrder(org, 'a', { metadata: { b: '2' } }, () => true), { metadata: { b: '2' }, version: 3 })
   t.match(await orders.editOrder(org, 'a', { description: null }, () => true), { description: null, version: 4 })
-  const history = (await orders.listEvents(org, 'a')).map(({ data }) => data)
+  const history = (await orders.listEvents(org, 'a')).events.map(({ data }) => data)
   t.strictSame(history.slice(0, 2), [asPlaced, edited], 'events show the order as it was')
   await t.rejects(
     orders.editOrder(org, 'a', { description: 'late' }, (version) => version === 3),

@@ -70,7 +70,7 @@ t.test('the relay appends each event before it is handed on, and waits for no co
   await orders.placeOrder(org, { id: 'a', amount: 1 })
   await settle()
   t.strictSame(copied, [1, 2], 'placed, and confirmed by the worker')
-  t.strictSame(await store.read(org, 'a', all), await orders.listEvents(org, 'a'))
+  t.strictSame(await store.read(org, 'a', all), (await orders.listEvents(org, 'a')).events)
 
   account.plan({ status: 503 })
   await orders.placeOrder(org, { id: 'b', amount: 1 })
@@ -81,7 +81,7 @@ t.test('the relay appends each event before it is handed on, and waits for no co
     { order_id: 'b', attempts: 1, reason: 'The history did not take it: planned 503' },
   ])
   await settle()
-  t.strictSame(await store.read(org, 'b', all), await orders.listEvents(org, 'b'))
+  t.strictSame(await store.read(org, 'b', all), (await orders.listEvents(org, 'b')).events)
   t.match(await orders.getOrder(org, 'b'), { version: 2 }, 'confirmed once')
 
   await account.stop()
@@ -100,12 +100,12 @@ t.test('histories are read where they are kept, and an unknown order is not foun
   const events = await make('a', 3)
   // Changed, so that it is seen to come from the copy.
   await store.append(events.map((event) => ({ ...event, occurred_at: 'then' })))
-  t.match(await orders.listEvents(org, 'a'), [
+  t.match((await orders.listEvents(org, 'a')).events, [
     { occurred_at: 'then' },
     { occurred_at: 'then' },
     { occurred_at: 'then' },
   ])
-  t.strictSame(await orders.listEvents(org, 'a', { after: 3 }), [])
+  t.strictSame(await orders.listEvents(org, 'a', { after: 3 }), { events: [], hasMore: false })
   await t.rejects(orders.listEvents(org, 'b'), { code: 'ORDER_NOT_FOUND' })
 })
 

@@ -43,7 +43,7 @@ t.test('an order is kept with its event and its outbox row, and the event shows 
     order: { id: 'a-1', org_id: org, amount: 123.45, currency: 'USD', status: 'placed', project_id: null, version: 1 },
   })
   t.strictSame(await orders.getOrder(org, 'a-1'), orderOf(placed), 'what is read is what was answered')
-  const [event] = await orders.listEvents(org, 'a-1')
+  const [event] = (await orders.listEvents(org, 'a-1')).events
   t.strictSame(event?.data, orderOf(placed))
   t.match(event, { type: 'orders.order.placed.v1', order_id: 'a-1', sequence: 1 })
   t.strictSame(events, ['orders.order.placed.v1'])

@@ -183,11 +183,13 @@ t.test('a history is read from any event on', async (t) => {
   await orders.placeOrder(org, { id: 'a', amount: 1 })
   for (let i = 0; i < 4; i++) await orders.editOrder(org, 'a', { description: `edit ${i}` }, () => true)
   const sequences = async (range?: { after?: number; limit?: number }) =>
-    (await orders.listEvents(org, 'a', range)).map(({ sequence }) => sequence)
+    (await orders.listEvents(org, 'a', range)).events.map(({ sequence }) => sequence)
   t.strictSame(await sequences(), [1, 2, 3, 4, 5])
   t.strictSame(await sequences({ after: 2 }), [3, 4, 5])
   t.strictSame(await sequences({ after: 1, limit: 2 }), [2, 3])
   t.strictSame(await sequences({ after: 5 }), [])
+  for (const limit of [1, 4, 5, 200])
+    t.equal((await orders.listEvents(org, 'a', { limit })).hasMore, limit < 5, `up to ${limit} of 5 events`)
 })
 
 t.test('times come in RFC 3339 with milliseconds, whatever PostgreSQL leaves out', async (t) => {
@@ -257,10 +259,11 @@ t.test('a history of large events comes in parts', async (t) => {
     [org],
   )
   const sequences: number[] = []
-  for (let part = await orders.listEvents(org, 'a'); part.length > 0; ) {
-    t.ok(Buffer.byteLength(JSON.stringify(part)) <= 1024 * 1024)
-    sequences.push(...part.map(({ sequence }) => sequence))
-    part = await orders.listEvents(org, 'a', { after: sequences.at(-1) ?? 0 })
+  for (let more = true; more; ) {
+    const part = await orders.listEvents(org, 'a', { after: sequences.at(-1) ?? 0 })
+    t.ok(Buffer.byteLength(JSON.stringify(part.events)) <= 1024 * 1024)
+    sequences.push(...part.events.map(({ sequence }) => sequence))
+    more = part.hasMore
   }
   t.strictSame(
     sequences,

@@ -255,7 +255,7 @@ t.test('an order that was placed is confirmed once, however its events come', as
     { id: 'c', status: 'cancelled', version: 2 },
   ])
   t.strictSame(seen, ['orders.order.confirmed.v1 2'])
-  t.equal((await orders.listEvents(org, 'a')).length, 2)
+  t.equal((await orders.listEvents(org, 'a')).events.length, 2)
 })
 
 const statuses = async (admin: pg.Client) =>

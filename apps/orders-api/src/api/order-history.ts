@@ -63,6 +63,8 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...may.read('orders:read'),
         summary: 'History of an order, in order',
+        description:
+          'A response has fewer events than `limit` if they are large. Continue with `after` set to the last `sequence` until `data` is empty.',
         tags: ['orders'],
         params: OrderParams,
         querystring: Type.Object(
@@ -80,7 +82,10 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: Type.Ref(OrderEventList), ...callerRefusals('ORDER_NOT_FOUND') },
       },
     },
-    async (request) => ({ data: await orders.listEvents(request.orgId, request.params.id, request.query) }),
+    async (request) => {
+      const { events } = await orders.listEvents(request.orgId, request.params.id, request.query)
+      return { data: events }
+    },
   )
 
   app.get(

@@ -1,5 +1,5 @@
-import { maxPage } from '@orders/orders'
-import type { OrderEvent, OrderEventType } from '@orders/schema'
+import type { EventPage } from '@orders/orders'
+import type { OrderEventType } from '@orders/schema'
 import { type Time, timeOf } from './time.ts'
 
 export const eventWords: Record<OrderEventType, string> = {
@@ -10,8 +10,8 @@ export const eventWords: Record<OrderEventType, string> = {
   'orders.order.updated.v1': 'Edited',
 }
 
-/** The events of an order for its page; `after` is where the rest begins, if this is not all. */
-export function historyOf(events: OrderEvent[]) {
+/** The events of an order for its page; `after` is the sequence after which later events follow, if there are any. */
+export function historyOf({ events, hasMore }: EventPage) {
   return {
     entries: events.map(({ sequence, type, occurred_at, data }): Entry => {
       const edited = type === 'orders.order.updated.v1' && typeof data.description === 'string'
@@ -22,7 +22,7 @@ export function historyOf(events: OrderEvent[]) {
         ...(edited && { description: data.description as string }),
       }
     }),
-    after: events.length === maxPage ? events.at(-1)?.sequence : undefined,
+    after: hasMore ? events.at(-1)?.sequence : undefined,
   }
 }
 

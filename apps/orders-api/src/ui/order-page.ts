@@ -26,7 +26,7 @@ export async function orderPage(app: FastifyInstance) {
   async function show(request: Request, reply: FastifyReply, shown: Shown) {
     const id = idOf(request)
     const after = Number(/^\d{1,9}$/.exec(readValues(request.query, ['after']).after)?.[0] ?? 0)
-    const [order, events] = await Promise.all([
+    const [order, history] = await Promise.all([
       orders.getOrder(request.orgId, id),
       orders.listEvents(request.orgId, id, { after }),
     ])
@@ -38,7 +38,7 @@ export async function orderPage(app: FastifyInstance) {
       created: timeOf(order.created_at),
       updated: timeOf(order.updated_at),
       metadata: Object.entries(order.metadata),
-      history: historyOf(events),
+      history: historyOf(history),
       verbs: verbsFor(order.status),
       description: order.description ?? '',
       errors: {},
