@@ -11,7 +11,6 @@ import {
   hasMembership,
   insertOrg,
   lockOrg,
-  selectMemberIds,
   selectOrg,
   selectOwnOrgs,
   updateOrg,
@@ -70,10 +69,9 @@ export function createOrganisations(database: Database, cursors: ReturnType<type
   async function removeOrg(orgId: string): Promise<void> {
     await database
       .inTenant(orgId, async (trx) => {
-        const members = await selectMemberIds(trx, orgId)
-        const deleted = await deleteOrg(trx, orgId)
-        if (deleted === 'missing') orgNotFound(orgId)
-        if (deleted === 'has orders') throw new OrdersError('ORG_IN_USE', 'The organisation has orders.')
+        const members = await deleteOrg(trx, orgId)
+        if (members === 'missing') return orgNotFound(orgId)
+        if (members === 'has orders') throw new OrdersError('ORG_IN_USE', 'The organisation has orders.')
         for (const userId of members) await assertHasOrg(trx, userId)
       })
       .catch(asRefusal)

@@ -51,14 +51,18 @@ export function updateOrg(trx: Trx, orgId: string, { name, slug }: NameAndSlug):
     .executeTakeFirstOrThrow()
 }
 
-/** Deletes the organisation unless it has orders: also none that are just being placed, which its lock waits for. */
-export async function deleteOrg(trx: Trx, orgId: string): Promise<'deleted' | 'missing' | 'has orders'> {
+/**
+ * Deletes the organisation unless it has orders: also none that are just being placed, which its lock waits for. Returns
+ * the ids of its members, also of those who joined while it waited.
+ */
+export async function deleteOrg(trx: Trx, orgId: string): Promise<string[] | 'missing' | 'has orders'> {
   if (await hasOrders(trx, orgId)) return 'has orders'
   const { rows } = await sql`SELECT FROM organisations WHERE id = ${orgId} FOR UPDATE`.execute(trx)
   if (rows.length === 0) return 'missing'
   if (await hasOrders(trx, orgId)) return 'has orders'
+  const members = await selectMemberIds(trx, orgId)
   await trx.deleteFrom('organisations').where('id', '=', orgId).execute()
-  return 'deleted'
+  return members
 }
 
 async function hasOrders(trx: Trx, orgId: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import type { NameAndSlug } from '@orders/schema'
 import t, { type Test } from 'tap'
 import type { Made } from '../src/once.ts'
 import { createPeople } from '../src/people.ts'
-import { claimOf, openOrders, outcomeOf, rowsOf, startOrders } from './service.ts'
+import { claimOf, openOrders, outcomeOf, rowsOf, startOrders, until } from './service.ts'
 
 const page = { limit: 50 }
 
@@ -88,6 +88,26 @@ t.test('organisations: made, read, named anew, deleted', async (t) => {
   await t.rejects(people.replaceOrg(empty.id, { name: 'x', slug: 'x' }), { code: 'ORG_NOT_FOUND' })
   t.equal(await people.findAccess(user.id, empty.id, 'jti'), 'elsewhere')
   await t.rejects(orders.placeOrder(empty.id, { amount: 1 }), { code: 'ORG_NOT_FOUND' })
+})
+
+t.test('keeps an organisation whose last-minute member has no other one', async (t) => {
+  const { people, admin, newOrg } = await startPeople(t)
+  const [owner, late] = [await people.signUpGuest(), await people.signUpGuest()]
+  const org = await newOrg(owner, { name: 'Shared', slug: 'shared' })
+  await rowsOf(admin, 'BEGIN')
+  await rowsOf(admin, 'SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE', [org.id])
+
+  const removing = outcomeOf(people.removeOrg(org.id))
+  await until(async () => (await rowsOf(admin, 'SELECT FROM pg_locks WHERE NOT granted')).length > 0)
+  await rowsOf(admin, 'DELETE FROM memberships WHERE user_id = $1', [late.user.id])
+  await rowsOf(admin, "INSERT INTO memberships (org_id, user_id, role) VALUES ($1, $2, 'member')", [
+    org.id,
+    late.user.id,
+  ])
+  await rowsOf(admin, 'COMMIT')
+
+  t.equal(await removing, 'ORG_IN_USE')
+  t.match(await people.findAccess(late.user.id, org.id, 'jti'), { role: 'member' })
 })
 
 t.test('an organisation that is deleted while orders are placed loses none of them', async (t) => {
