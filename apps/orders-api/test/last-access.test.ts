@@ -27,7 +27,12 @@ t.test('refuses to remove a user from the only organisation that the user has', 
   t.match(await remove(), { status: 204 })
   t.match(await host.call('GET', '/me'), { status: 200, json: { org_id: other.id, role: 'owner' } })
   t.match((await host.call('GET', '/orgs')).json, { data: [{ id: other.id }] })
-  t.match(await host.call('POST', '/orders', { amount: 1 }), { status: 201, json: { org_id: other.id } })
+  t.match(await host.call('GET', '/orders'), { status: 404, json: { error: 'ORG_NOT_FOUND' } })
+  t.match(await host.call('POST', '/orders', { amount: 1 }), { status: 404, json: { error: 'ORG_NOT_FOUND' } })
+  t.match(await host.call('POST', '/orders', { amount: 1 }, { 'x-org-id': other.id }), {
+    status: 201,
+    json: { org_id: other.id },
+  })
   t.match(await host.call('GET', '/orders', undefined, { 'x-org-id': host.home }), { status: 404 })
   t.match(await host.call('GET', `/orgs/${host.home}`), { status: 404 }, 'it has left')
 })
@@ -74,5 +79,9 @@ t.test('a user without an organisation reads the own account and creates an orga
   t.equal(created.status, 201)
   t.match(await create(), { status: 201, json: { id: created.json.id }, headers: { 'idempotency-replayed': 'true' } })
   t.match(await call('GET', '/me'), { status: 200, json: { org_id: created.json.id, role: 'owner' } })
-  t.match(await call('POST', '/orders', { amount: 1 }), { status: 201, json: { org_id: created.json.id } })
+  t.match(await call('POST', '/orders', { amount: 1 }), { status: 404, json: { error: 'ORG_NOT_FOUND' } })
+  t.match(await call('POST', '/orders', { amount: 1 }, { 'x-org-id': created.json.id }), {
+    status: 201,
+    json: { org_id: created.json.id },
+  })
 })

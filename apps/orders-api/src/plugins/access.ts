@@ -112,8 +112,18 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
       request.caller = caller // also of who is refused
       request.orgId = caller.orgId
       request.principal = caller.principal
+      if (isMisplaced(request, caller)) throw new OrgNotFound(caller.homeOrgId, caller.user?.id)
       assertMay(rule, caller)
     }
+    const organisationOf = ({ params, headers }: FastifyRequest) =>
+      orgParam ? (params as Record<string, string>)[orgParam] : (headers['x-org-id'] as string | undefined)
+    /** A user who has left home names the organisation: a repeated request must not act in another one. Pages show theirs. */
+    const isMisplaced = (request: FastifyRequest, { orgId, homeOrgId, role }: Caller) =>
+      request.headers.authorization !== undefined &&
+      organisationOf(request) === undefined &&
+      role !== null &&
+      orgId !== homeOrgId &&
+      !rule['x-roles'].includes('user')
     return (request, reply, done) => {
       const refuse = async (error: unknown) => {
         const isUnknown = error instanceof OrdersError && error.code === 'UNAUTHENTICATED'
@@ -125,9 +135,7 @@ async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, open
         done(limited ?? challenge(reply, rule, error))
       }
       try {
-        const orgId = orgParam
-          ? (request.params as Record<string, string>)[orgParam]
-          : (request.headers['x-org-id'] as string | undefined)
+        const orgId = organisationOf(request)
         if (rechecks) {
           request.recheck = async () => {
             const caller = await identify(request, orgId, recheckMaxAgeMs)
