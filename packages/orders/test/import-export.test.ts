@@ -116,7 +116,7 @@ t.test('an export is one snapshot, newest first, whatever is placed meanwhile', 
     sizes.push(group.length)
     rows.push(...group)
   })
-  t.strictSame(sizes, Array(250).fill(10))
+  t.strictSame(sizes, [10, ...Array(24).fill(100), 90], 'a hundred small orders at a time')
   t.notOk(rows.some(({ id }) => id === 'meanwhile'))
   const positions = rows.map(({ created_at, id }) => `${created_at} ${id}`)
   t.strictSame(positions, [...positions].sort().reverse())
@@ -124,6 +124,15 @@ t.test('an export is one snapshot, newest first, whatever is placed meanwhile', 
   const found: string[] = []
   await orders.exportOrders(org, { q: 'mean' }, async (group) => void found.push(...group.map(({ id }) => id)))
   t.strictSame(found, ['meanwhile'])
+})
+
+t.test('an export reads ten large orders at a time', async (t) => {
+  const { orders, org } = await startOrders(t)
+  const metadata = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`k${i}`, 'x'.repeat(400)]))
+  for (let i = 0; i < 25; i++) await orders.placeOrder(org, { id: `large-${i}`, amount: 1, metadata })
+  const sizes: number[] = []
+  await orders.exportOrders(org, {}, async (group) => void sizes.push(group.length))
+  t.strictSame(sizes, [10, 10, 5])
 })
 
 t.test('four exports run at a time, and one whose reader fails gives its connection back', async (t) => {
