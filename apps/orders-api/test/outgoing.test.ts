@@ -12,6 +12,7 @@ import {
   until,
   waitsForLock,
 } from './long-responses/client.ts'
+import { createClock } from './rate-limits/clock.ts'
 import { startService } from './service.ts'
 
 const GUEST_KEYS = await newGuestKeys('test-key')
@@ -19,7 +20,8 @@ const mebibyte = 1024 * 1024
 t.setTimeout(120_000)
 
 t.test('a budget bounds each user and all together', async (t) => {
-  const budget = createBudget({ perUser: 10, perProcess: 15 })
+  const clock = createClock()
+  const budget = createBudget({ perUser: 10, perProcess: 15, now: clock.now })
   const waiting = { ann: 0, bob: 0, open: 0 }
   const untrack = budget.track({ userId: 'ann', queued: () => waiting.ann })
   budget.track({ userId: 'bob', queued: () => waiting.bob })
@@ -33,12 +35,31 @@ t.test('a budget bounds each user and all together', async (t) => {
   waiting.bob = 5
   t.equal(budget.admit(undefined, 1), 'process')
   waiting.ann = 8 // the client has read 2
+  clock.pass(50)
   t.equal(budget.admit(undefined, 2), undefined, 'what was read makes room')
   waiting.open = 2
   t.equal(budget.queued(), 15)
   untrack()
   t.equal(budget.queued(), 7)
   t.equal(budget.admit('ann', 8), undefined)
+})
+
+t.test('counts what waits at most once in 50 ms', async (t) => {
+  const clock = createClock()
+  const budget = createBudget({ perUser: 10, perProcess: 15, now: clock.now })
+  let counts = 0
+  budget.track({ userId: 'ann', queued: () => ++counts && 10 })
+
+  budget.hasRoom('ann', 11)
+  for (let i = 0; i < 100; i++) budget.hasRoom('ann', 11)
+  clock.pass(49)
+  budget.hasRoom('ann', 11)
+  const within = counts
+  clock.pass(1)
+  budget.hasRoom('ann', 11)
+
+  t.equal(within, 1)
+  t.equal(counts, 2)
 })
 
 t.test('refuses responses to a user whose client does not read, and serves others', async (t) => {

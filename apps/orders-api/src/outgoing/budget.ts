@@ -4,16 +4,28 @@ type Tracked = { userId: string | undefined; queued: () => number }
 /** What has no room for more bytes. */
 export type Full = 'user' | 'process'
 
+/** Milliseconds between two counts: every waiting stream asks for room ten times a second. */
+const recountMs = 50
+
+type Options = {
+  perUser: number
+  perProcess: number
+  /** Milliseconds, of a clock that never goes back. */
+  now?: () => number
+}
+
 /**
  * Bounds the bytes that wait for clients to read them, of one user and of the whole process. It adds up what it admits,
- * and counts what really waits only when the sum reaches a bound.
+ * and counts what really waits only when the sum reaches a bound, at most once in 50 ms.
  */
-export function createBudget({ perUser, perProcess }: { perUser: number; perProcess: number }) {
+export function createBudget({ perUser, perProcess, now = () => performance.now() }: Options) {
   const tracked = new Set<Tracked>()
   let total = 0
   let ofUsers = new Map<string, number>()
+  let countedAt = Number.NEGATIVE_INFINITY
 
   function recount(): void {
+    countedAt = now()
     total = 0
     ofUsers = new Map()
     for (const { userId, queued } of tracked) add(userId, queued())
@@ -30,7 +42,7 @@ export function createBudget({ perUser, perProcess }: { perUser: number; perProc
   }
 
   function find(userId: string | undefined, bytes: number): Full | undefined {
-    if (fullFor(userId, bytes)) recount()
+    if (fullFor(userId, bytes) && now() - countedAt >= recountMs) recount()
     return fullFor(userId, bytes)
   }
 
