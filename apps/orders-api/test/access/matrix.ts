@@ -143,7 +143,9 @@ type Answered = { status: number; json: { error?: string } | undefined }
 
 /** What is wrong with an answer; `owned` says whether what the path names is in the organisation. */
 function faultIn({ status, json }: Answered, { may, role, route, owned }: Judged): string | undefined {
-  if (status === 429 && route.path.endsWith('/export')) return undefined // a user has one export at a time
+  // A user has one export at a time, and a process has fewer than connections.
+  const isLimited = status === 429 || (status === 503 && json?.error === 'OVERLOADED')
+  if (isLimited && route.path.endsWith('/export')) return undefined
   if (status >= 500) return 'a failure'
   if (role === undefined)
     return status === 404 && json?.error === 'ORG_NOT_FOUND'
