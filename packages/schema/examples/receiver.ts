@@ -16,7 +16,8 @@ const server = createServer(async (request, reply) => {
   // A message that is not answered with 2xx within 10 s is sent again, with the same webhook-id, which no other message of
   // any organisation has. A real receiver stores the id in the transaction of its work.
   const id = String(request.headers['webhook-id'])
-  if (!seen.has(id)) console.log(id, JSON.parse(body).type)
+  const { type, subject } = JSON.parse(body)
+  if (!seen.has(id)) console.log(id, type, subject)
   seen.add(id)
   return reply.writeHead(204).end()
 })

@@ -34,10 +34,10 @@ export function readStream(addresses: string[], { resume = true } = {}): StreamR
       current = get(`${address}/orders/stream`, { headers, agent: false }, (answer) => {
         if (answer.statusCode === 200) connections++
         let rest = ''
+        let id = 0 // a chunk may end between the id of an event and its data
         answer.setEncoding('latin1').on('data', (chunk: string) => {
           const lines = (rest + chunk).split('\n')
           rest = lines.pop() ?? ''
-          let id = 0
           for (const line of lines) {
             if (line.startsWith('id: ')) id = Number(line.slice(4))
             else if (line.startsWith('data: {"id"')) take(id)

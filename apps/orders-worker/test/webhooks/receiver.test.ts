@@ -46,10 +46,10 @@ for (const make of [makeHmac, makeEd25519]) {
     const { secret, shown } = make()
     const { url, next } = await startReceiver(t, shown)
     t.equal(await statusOf(url, 'msg_1', [secret]), 204)
-    t.equal(await next(), 'msg_1 orders.order.placed.v1')
+    t.equal(await next(), 'msg_1 orders.order.placed.v1 caf\u00e9')
     t.equal(await statusOf(url, 'msg_1', [secret]), 204, 'sent again')
     t.equal(await statusOf(url, 'msg_2', [secret], nowPlus(-290)), 204)
-    t.equal(await next(), 'msg_2 orders.order.placed.v1', 'what was sent again was not done again')
+    t.equal(await next(), 'msg_2 orders.order.placed.v1 caf\u00e9', 'what was sent again was not done again')
     for (const seconds of [-310, 310]) t.equal(await statusOf(url, 'msg_3', [secret], nowPlus(seconds)), 401)
     t.equal(await statusOf(url, 'msg_4', [make().secret]), 401, 'somebody else signed')
 
