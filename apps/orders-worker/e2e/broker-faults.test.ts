@@ -65,6 +65,9 @@ t.test('an outage of the broker in the middle of traffic loses nothing, and stop
 t.test('kill -9 of a worker loses nothing and keeps the order; what was under way comes again', async (t) => {
   const service = await startService(t)
   const messages = collect(t, rabbitmq)
+  // The queue may still hold messages that a worker of the test before had not acknowledged when it was killed.
+  const ownEvents = () =>
+    eventsOf(messages).filter(({ order }) => service.orgs.some((org) => order.startsWith(`/orgs/${org} `)))
   const settings = { DATABASE_URL: service.url, EVENTS_BROKER: rabbitmq.publisherUrl }
   let placed = 0
   for (let kill = 0; kill < kills; kill++) {
@@ -75,16 +78,16 @@ t.test('kill -9 of a worker loses nothing and keeps the order; what was under wa
       await service.change('confirm', more)
     }
     const worker = await startWorker(t, settings)
-    const before = messages.length
-    await until(() => messages.length > before)
+    const before = ownEvents().length
+    await until(() => ownEvents().length > before)
     await delay(Math.random() * 150)
     await worker.end('SIGKILL')
     // Nobody takes what a dead worker held until its lease has run out; this is the end of that half minute.
     await service.admin.query("UPDATE event_lanes SET leased_until = '-infinity'")
   }
   await startWorker(t, settings)
-  await until(() => new Set(messages.map(({ message_id }) => message_id)).size >= 2 * placed)
-  const events = eventsOf(messages)
+  await until(() => ownEvents().length - duplicates(ownEvents()) >= 2 * placed)
+  const events = ownEvents()
   t.comment(`${kills} kills, ${duplicates(events)} came again, at most ${kills * underWay}`)
   t.equal(events.length - duplicates(events), 2 * placed)
   t.ok(duplicates(events) > 0, 'some were hit between publishing and marking')
