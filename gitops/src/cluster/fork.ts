@@ -47,7 +47,15 @@ export function makeFork(folder: string): Fork {
   git('config', 'user.email', 'e2e@orders.invalid')
   // The installed packages of this checkout: the clone is the same commit.
   symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'))
+  return openFork(folder)
+}
 
+/** The fork that was made below `folder`. */
+export function openFork(folder: string): Fork {
+  const served = join(folder, 'served')
+  const bare = join(served, 'orders/orders')
+  const clone = join(folder, 'clone')
+  const git = (...args: string[]) => run('git', args, clone)
   const pull = () => void git('pull', '--quiet', '--ff-only')
   const tip = () => git('rev-parse', 'HEAD')
   const push = (branch = 'main') => git('push', '--quiet', '--force', 'origin', branch)

@@ -13,7 +13,7 @@ import type { Programs } from './control-plane.ts'
 import { startForge } from './forge.ts'
 import { makeFork } from './fork.ts'
 import { publishImages } from './images/publish.ts'
-import { envoy, repinImages, serverImages } from './pinned-images.ts'
+import { nameEnvoy, repinImages, serverImages } from './pinned-images.ts'
 import { readPrograms } from './program-paths.ts'
 import { provenance } from './provenance.ts'
 import { type Context, runScenario } from './scenario/step.ts'
@@ -58,11 +58,10 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   process.env.PATH = `${linkPrograms(programs, ['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
   const digests = await publishImages(registry, plane.authority.certificate, serverImages(fork.clone))
   repinImages(fork.clone, digests)
+  nameEnvoy(fork.clone)
   // The program of the Job that migrates stored policies is not built; an empty cluster has none.
   const kyverno = { crds: { migration: { enabled: false } } }
   appendFileSync(join(fork.clone, 'gitops/platform/kyverno/local/values.yaml'), stringify(kyverno))
-  const proxy = { global: { images: { envoyProxy: { image: envoy } } } }
-  appendFileSync(join(fork.clone, 'gitops/platform/envoy-gateway/local/values.yaml'), stringify(proxy))
   fork.commit('Pin the images that this cluster has')
   await prepare(machine, forge.hosts)
   return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts, programs } }

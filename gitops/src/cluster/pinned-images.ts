@@ -1,5 +1,6 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
 
 const reference = /\b(?<name>[a-z0-9.-]+\.[a-z]+\/[a-z0-9._/-]+:[\w.-]+)@sha256:[0-9a-f]{64}/g
 const files = (root: string) =>
@@ -7,7 +8,7 @@ const files = (root: string) =>
 
 /** The images that no manifest of this repository names: those of a chart's manifests, and Envoy's. */
 const argocdRedis = 'public.ecr.aws/docker/library/redis:8.2.3-alpine'
-export const envoy = 'docker.io/envoyproxy/envoy:distroless-v1.39.1'
+const envoy = 'docker.io/envoyproxy/envoy:distroless-v1.39.1'
 
 /** The images of a checkout that are not programs of Go modules, by name and tag. */
 export const serverImages = (root: string) => [argocdRedis, envoy, ...pinnedImages(root)]
@@ -18,6 +19,14 @@ function pinnedImages(root: string): string[] {
     [...readFileSync(file, 'utf8').matchAll(reference)].map((match) => match.groups?.name ?? ''),
   )
   return [...new Set(names)].sort()
+}
+
+/** Names the image of Envoy, which Envoy Gateway pins by the digest of its publisher where no manifest names one. */
+export function nameEnvoy(root: string): void {
+  const file = join(root, 'gitops/platform/gateway/components/envoy/proxy.yaml')
+  const manifest = parse(readFileSync(file, 'utf8'))
+  manifest.spec.provider.kubernetes.envoyDeployment.container.image = envoy
+  writeFileSync(file, stringify(manifest))
 }
 
 /** Pins those of them by the digests that a registry has instead. */

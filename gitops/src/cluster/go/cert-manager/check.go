@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/wait"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/cert-manager/cert-manager/pkg/logs"
 	"github.com/cert-manager/cert-manager/pkg/util/cmapichecker"
@@ -16,16 +16,22 @@ import (
 func runCheck(ctx context.Context, args []string) error {
 	flags := pflag.NewFlagSet("check", pflag.ContinueOnError)
 	timeout := flags.Duration("wait", 0, "how long to wait")
-	namespace := flags.String("namespace", "default", "namespace of the dry run")
 	flags.CountP("verbose", "v", "log more")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	config, err := ctrl.GetConfig()
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{})
+	config, err := loader.ClientConfig()
 	if err != nil {
 		return err
 	}
-	checker, err := cmapichecker.New(config, *namespace)
+	// In a pod, the namespace of its service account.
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return err
+	}
+	checker, err := cmapichecker.New(config, namespace)
 	if err != nil {
 		return err
 	}
