@@ -29,6 +29,8 @@ const resourcesOf = (application: Document, sets: Map<string, Document[]>) => {
   )
 }
 
+const isHook = ({ metadata }: Document) => metadata.annotations?.['argocd.argoproj.io/hook'] !== undefined
+
 const providersOf = (resources: Document[]) => resources.flatMap((resource) => providers[groupOf(resource)] ?? [])
 
 /** The names of the Applications without which the service of a set cannot be synced. */
@@ -61,6 +63,15 @@ export const requirementRules: Record<string, Rule> = {
       .map((application) => [
         nameOf(application),
         'waits for its own sync, which never ends: remove the label required-by',
+      ]),
+  // Argo CD compares the revisions of two syncs only without the annotation, or when the revision is fixed (issue 22795).
+  'hooks-run-for-every-commit': (set, { sets }) =>
+    ofKind(set, 'Application')
+      .filter(({ metadata }) => metadata.annotations?.['argocd.argoproj.io/manifest-generate-paths'] !== undefined)
+      .filter((application) => resourcesOf(application, sets).some(isHook))
+      .map((application) => [
+        nameOf(application),
+        'has hooks, which a commit during a sync would not run: remove the annotation manifest-generate-paths',
       ]),
   'waves-wait-for-requirements': (set, { sets }) => {
     const required = requiredBy(set, sets)
