@@ -26,6 +26,7 @@ const targets = {
   'api metrics': { address: podAddress('app.kubernetes.io/name=orders-api'), port: 9090 },
   'worker metrics': { address: podAddress('app.kubernetes.io/name=orders-worker'), port: 9090 },
   database: { address: podAddress('cnpg.io/cluster=orders-database'), port: 5432 },
+  redis: { address: podAddress('app.kubernetes.io/name=orders-redis'), port: 6379 },
   'database status': { address: podAddress('cnpg.io/cluster=orders-database'), port: 8000 },
   gateway: { address: async () => '10.96.0.80', port: 443 },
   kubernetes: { address: async () => '172.30.0.1', port: 6443 },
@@ -33,7 +34,7 @@ const targets = {
 } as const
 
 const sources: Source[] = [
-  { name: 'orders-api', namespace, labels: app('orders-api'), may: ['database', 'dns'] },
+  { name: 'orders-api', namespace, labels: app('orders-api'), may: ['database', 'redis', 'dns'] },
   { name: 'orders-worker', namespace, labels: app('orders-worker'), may: ['database', 'dns'] },
   { name: 'orders-migrate', namespace, labels: app('orders-migrate'), may: ['database', 'dns'] },
   { name: 'orders-smoke', namespace, labels: app('orders-smoke'), may: ['gateway', 'dns'] },
@@ -58,23 +59,35 @@ const sources: Source[] = [
   },
 ]
 
-/** Tries every target, and prints which could be connected to. */
+/**
+ * Tries every target, and prints which could be connected to. The rules of a pod follow its start, so it tries again until
+ * the answers are the expected ones, 60 times at most.
+ */
 const program = `const net = require('node:net')
-Promise.all(JSON.parse(process.argv[1]).map(([name, host, port]) => new Promise((resolve) => {
+const connects = (host, port) => new Promise((resolve) => {
   const socket = net.connect({ host, port, timeout: 4000 })
-  const end = (answer) => { socket.destroy(); resolve([name, answer]) }
+  const end = (answer) => { socket.destroy(); resolve(answer) }
   socket.on('connect', () => end(true)).on('error', () => end(false)).on('timeout', () => end(false))
-}))).then((all) => console.log(JSON.stringify(all)))`
+})
+const attempt = async (left) => {
+  const list = JSON.parse(process.argv[1])
+  const all = await Promise.all(list.map(async ([name, host, port, may]) => [name, await connects(host, port), may]))
+  const wrong = all.some(([, answer, may]) => answer !== may)
+  if (wrong && left > 0) setTimeout(attempt, 500, left - 1)
+  else console.log(JSON.stringify(all))
+}
+attempt(60)`
 
 async function tryFrom(
   context: Context,
   source: Source,
   index: number,
   image: string,
-  list: [string, string, number][],
+  list: [Target, string, number][],
 ) {
   const { kubernetes } = context
   const name = `flow-${index}`
+  const expected = list.map(([target, host, port]) => [target, host, port, source.may.includes(target)])
   const at = `/api/v1/namespaces/${source.namespace}/pods/${name}`
   const resources = { requests: { cpu: '10m', memory: '48Mi' }, limits: { cpu: '200m', memory: '96Mi' } }
   await kubernetes.apply({
@@ -89,7 +102,7 @@ async function tryFrom(
         {
           name: 'flow',
           image,
-          command: ['node', '-e', program, JSON.stringify(list)],
+          command: ['node', '-e', program, JSON.stringify(expected)],
           resources,
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -121,7 +134,7 @@ const policies = ({ kubernetes }: Context) =>
 const untested = (found: Resource[]) =>
   found.filter(({ spec }) => {
     const labels = JSON.stringify(spec?.podSelector ?? {})
-    const names = ['orders-api', 'orders-worker', 'orders-migrate', 'orders-smoke', 'cnpg.io/cluster']
+    const names = ['orders-api', 'orders-worker', 'orders-migrate', 'orders-smoke', 'orders-redis', 'cnpg.io/cluster']
     return labels !== '{}' && !names.some((name) => labels.includes(name))
   })
 
@@ -131,8 +144,10 @@ export const networkPolicies: Step = {
   run: async (context) => {
     const missed = untested(await policies(context))
     if (missed.length > 0) throw new Error(`No source tests ${missed.map(({ metadata }) => metadata.name).join(', ')}.`)
-    const list: [string, string, number][] = []
-    for (const [name, { address, port }] of Object.entries(targets)) list.push([name, await address(context), port])
+    const list: [Target, string, number][] = []
+    for (const [name, { address, port }] of Object.entries(targets)) {
+      list.push([name as Target, await address(context), port])
+    }
     const image = await context.images.push(context.fork.tip())
     const wrong: string[] = []
     for (const [index, source] of sources.entries()) wrong.push(...(await tryFrom(context, source, index, image, list)))

@@ -66,7 +66,7 @@ async function tryAttempt(context: Context, attempt: Attempt, own: string): Prom
       project: attempt.project,
       destination: { server: attempt.server ?? 'https://kubernetes.default.svc', namespace: own },
       source: { repoURL: attempt.repository ?? repositoryUrl, targetRevision: 'attempt', path: 'attempt' },
-      syncPolicy: { automated: {}, syncOptions: ['ServerSideApply=true'] },
+      syncPolicy: { automated: {}, retry: { limit: 0 }, syncOptions: ['ServerSideApply=true'] },
     },
   })
   let outcome = ''
