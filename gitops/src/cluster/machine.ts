@@ -1,7 +1,27 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, globSync, rmdirSync } from 'node:fs'
+import { existsSync, globSync, readFileSync, rmdirSync } from 'node:fs'
 import { until } from './until.ts'
+
+/** What of a cluster could stay on this machine: its addresses, packet filter rules, sets and mounts. */
+const trace = /orders-cluster|\b172\.30\.|\b10\.96\.|KUBE-|CNI-|cni0|containerd\/io/
+
+/** The lines of reports about this machine that name something of a cluster. */
+export const tracesIn = (reports: string[]): string[] =>
+  reports.flatMap((report) => report.split('\n').filter((line) => trace.test(line)))
+
+/** What clusters left on this machine; empty when they left nothing. */
+export function traces(): string[] {
+  const report = (program: string, ...args: string[]) => execFileSync(program, args, { encoding: 'utf8' })
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+  const packets = [report('iptables-save'), report('ipset', 'list', '-name')]
+  const processes = report('ps', '-eo', 'args')
+    .split('\n')
+    .filter((line) => /^\S*(kubelet|etcd|kube-\S+) --/.test(line))
+  return [...tracesIn([report('ip', '-oneline', 'address'), ...packets, mounts]), ...cgroups(), ...processes]
+}
+
+const cgroups = () => globSync(`/sys/fs/cgroup/{,*/}${cgroup}`)
 
 /** The cgroup below which every pod runs; nothing else of the machine does. */
 export const cgroup = 'orders-cluster'
@@ -26,7 +46,7 @@ export async function runInNamespaces(program: string, args: string[]): Promise<
 /** Removes the empty cgroups that a cluster leaves, and answers those in use; version 1 has a tree for each controller. */
 function removeCgroups(): string[] {
   const busy: string[] = []
-  for (const root of globSync(`/sys/fs/cgroup/{,*/}${cgroup}`)) {
+  for (const root of cgroups()) {
     const folders = globSync(`${root}/**/`).sort((a, b) => b.length - a.length)
     for (const folder of [...folders, root]) {
       try {

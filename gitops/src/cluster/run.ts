@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fetchPackages } from './images/publish.ts'
 import { createKindContext, keepKindLogs, removeKind } from './kind.ts'
-import { runInNamespaces } from './machine.ts'
+import { runInNamespaces, traces } from './machine.ts'
 import { serverImages } from './pinned-images.ts'
 import { installPrograms } from './programs.ts'
 import { stageRelease } from './release-images.ts'
@@ -43,7 +43,10 @@ async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'orders-cluster-'))
   try {
     await stageRelease(folder)
-    return await runInNamespaces(process.execPath, [join(import.meta.dirname, 'inside.ts'), folder, ...args])
+    const status = await runInNamespaces(process.execPath, [join(import.meta.dirname, 'inside.ts'), folder, ...args])
+    const left = traces()
+    if (left.length > 0) throw new Error(`The cluster left behind:\n  ${left.join('\n  ')}`)
+    return status
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -2,7 +2,7 @@ import type { Resource } from '../kubernetes.ts'
 import { type Probed, probe } from '../prober.ts'
 import type { Variant } from '../release-images.ts'
 import { until } from '../until.ts'
-import { refresh, synced } from './argocd.ts'
+import { application, refresh, synced } from './argocd.ts'
 import { smoke } from './first-sync.ts'
 import type { Context, Step } from './step.ts'
 
@@ -85,6 +85,35 @@ const step = ({ name, variant, seen }: BadRelease): Step => ({
     return `rollback ${took} s, 0 of ${probed.requests} requests failed`
   },
 })
+
+export const releaseDuringSync: Step = {
+  name: 'a release that is pushed during a sync runs its migration and its smoke test',
+  run: async (context) => {
+    const { fork, images } = context
+    const operation = async () => (await application(context, 'orders')).status?.operationState
+    const first = fork.emptyCommit('A release')
+    fork.release('bump', '--env', 'local', '--image', await images.push(first), '--commit', first)
+    await refresh(context, 'orders')
+    await until('the first release is being synced', 3, async () => {
+      const state = await operation()
+      return state?.phase === 'Running' && state.syncResult?.revision === fork.tip() ? [] : [`${state?.phase}`]
+    })
+    const second = fork.emptyCommit('A release during the sync, whose smoke test fails')
+    const fails: Variant = { kind: 'files', files: { 'apps/orders-api/src/smoke.ts': 'process.exitCode = 1\n' } }
+    fork.release('bump', '--env', 'local', '--image', await images.push(second, fails), '--commit', second)
+    await refresh(context, 'orders')
+    try {
+      await until('the smoke test of the second release has failed', 6, async () =>
+        (await failedPods(context, 'orders-smoke')) ? [] : ['not yet'],
+      )
+    } finally {
+      fork.release('rollback', '--env', 'local', '--reason', 'rehearsal')
+      await refresh(context, 'orders')
+    }
+    await synced(context, 'the rollback is applied', 6, ['orders'])
+    return 'its smoke test ran, and failed as it should'
+  },
+}
 
 export const badReleaseSteps: Step[] = badReleases.map(step)
 

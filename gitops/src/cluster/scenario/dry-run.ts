@@ -39,12 +39,10 @@ export const dryRun: Step = {
           }
         }
         count += 1
-        await kubernetes
-          .dryRun(forTrial(document) as Manifest)
-          .catch(({ message }: Error) => {
-            if (otherProvider.test(message)) otherProviders += 1
-            else faults.push(`${path}: ${document.kind}/${document.metadata.name}: ${message.slice(0, 300)}`)
-          })
+        await kubernetes.dryRun(forTrial(document) as Manifest).catch(({ message }: Error) => {
+          if (otherProvider.test(message)) otherProviders += 1
+          else faults.push(`${path}: ${document.kind}/${document.metadata.name}: ${message.slice(0, 300)}`)
+        })
       }
     }
     for (const namespace of created) await kubernetes.kubectl('delete', 'namespace', namespace, '--wait=false')
@@ -56,7 +54,8 @@ export const dryRun: Step = {
       () => '',
       (error: Error) => error.message,
     )
-    if (!/unknown field|field not declared/.test(control)) throw new Error(`A misspelt field was not rejected: ${control || 'accepted'}.`)
+    if (!/unknown field|field not declared/.test(control))
+      throw new Error(`A misspelt field was not rejected: ${control || 'accepted'}.`)
     return `${count} objects of ${rendered.length} overlays (of ${otherProviders} stores only the schema)`
   },
 }

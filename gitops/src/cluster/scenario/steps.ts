@@ -1,5 +1,5 @@
 import { admission } from './admission.ts'
-import { badReleaseSteps, proberControl } from './bad-releases.ts'
+import { badReleaseSteps, proberControl, releaseDuringSync } from './bad-releases.ts'
 import { drift, prune } from './drift.ts'
 import { dryRun } from './dry-run.ts'
 import { firstSync, smokeTest, waves } from './first-sync.ts'
@@ -27,6 +27,7 @@ export const steps: Step[] = [
   syncWindow,
   commitToLive,
   ...badReleaseSteps,
+  releaseDuringSync,
   proberControl,
   drain,
   rotation,
