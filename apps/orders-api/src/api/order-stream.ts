@@ -23,7 +23,7 @@ export const orderStreamRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/orders/stream',
     {
-      config: { keepsTime: true, rechecks: true },
+      config: { keepsTime: true, rechecks: true, timeToFirstByte: true },
       exposeHeadRoute: false,
       schema: {
         ...access,

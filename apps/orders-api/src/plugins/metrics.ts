@@ -10,6 +10,7 @@ import { refusals } from '../api/refusals.ts'
 import { type ConcurrencyLimit, concurrencyLimits } from '../long-responses/concurrency.ts'
 import { type Limit, limitNames } from '../rate-limits/figures.ts'
 import { RequestHistogram } from './request-histogram.ts'
+import { observeFirstBytes } from './time-to-first-byte.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -65,6 +66,7 @@ async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics
       },
     },
   })
+  observeFirstBytes(app, registry.getSingleMetric('http_request_duration_seconds') as RequestHistogram)
   if (endpoint)
     app.route({ ...description, url: endpoint, handler: (_request, reply) => app.meters.answerScrape(reply) })
 }

@@ -6,7 +6,7 @@ import { readValues } from './fields.ts'
 /** The stream of orders for open pages, which have a session instead of a token. */
 export async function live(app: FastifyInstance) {
   const options = {
-    config: { keepsTime: true, rechecks: true },
+    config: { keepsTime: true, rechecks: true, timeToFirstByte: true },
     exposeHeadRoute: false,
     schema: may.read('orders:read'),
   }
