@@ -44,7 +44,9 @@ t.test('every alert is tested both ways', async (t) => {
   }
 })
 
-const probes = ',handler!~"/(livez|readyz|ready|health|version|metrics)"'
+const probeHandlers = '/(livez|readyz|ready|health|version|metrics)'
+const probes = `,handler!~"${probeHandlers}"`
+const long = '|.*/(import|export|stream)'
 const previews = ',namespace!~"orders-pr-.*"'
 // What a rule could have wrong without anybody noticing, until the night it matters.
 const mutations: [alert: string, from: string, to: string][] = [
@@ -54,13 +56,19 @@ const mutations: [alert: string, from: string, to: string][] = [
   ['OrdersTargetDown', 'for: 2m', 'for: 5m'],
   ['OrdersTargetDown', 'or absent(up{job="orders-api",', 'or absent(up{job="prometheus",'],
   ['OrdersErrorRateHigh', previews, ''],
-  ['OrdersErrorRateHigh', probes, ''],
+  ['OrdersErrorRateHigh', probeHandlers, 'none'],
+  ['OrdersErrorRateHigh', long, ''],
+  ['OrdersErrorRateHigh', '|export|', '|'],
   ['OrdersErrorRateHigh', '5..', '[45]..'],
   ['OrdersErrorRateHigh', '> 0.05', '> 0.03'],
   ['OrdersErrorRateHigh', '> 0.05', '> 0.2'],
   ['OrdersErrorRateHigh', 'for: 5m', 'for: 1m'],
   ['OrdersLatencyHigh', previews, ''],
-  ['OrdersLatencyHigh', '|.*/(import|export)', ''],
+  ['OrdersLatencyHigh', probeHandlers, 'none'],
+  ['OrdersLatencyHigh', long, ''],
+  ['OrdersLatencyHigh', '(import|', '('],
+  ['OrdersLatencyHigh', '|export|', '|'],
+  ['OrdersLatencyHigh', '|stream)', ')'],
   ['OrdersLatencyHigh', '(0.95', '(0.995'],
   ['OrdersLatencyHigh', '> 0.5', '> 1'],
   ['OrdersLatencyHigh', 'for: 5m', 'for: 1m'],

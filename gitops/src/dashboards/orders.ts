@@ -14,19 +14,19 @@ import { rows } from './rows.ts'
 const figures: Chart[] = [
   {
     title: 'Requests',
-    description: 'Requests answered in a second, probes left out.',
+    description: 'Ordinary requests a second: no probes, imports, exports or streams.',
     unit: 'reqps',
     queries: [{ expr: `sum(${requests()})` }],
   },
   {
     title: 'Errors',
-    description: 'Share of the requests that were answered with a status of 500 or more.',
+    description: 'Share of the ordinary requests that were answered with a status of 500 or more.',
     unit: 'percentunit',
     queries: [{ expr: `(sum(${requests(failed)}) or vector(0)) / sum(${requests()})` }],
   },
   {
     title: 'Time to answer, p95',
-    description: 'Nineteen requests in twenty are answered faster than this.',
+    description: 'Nineteen ordinary requests in twenty are answered faster than this.',
     unit: 's',
     queries: [{ expr: latency(0.95) }],
   },

@@ -1,5 +1,5 @@
 import type { Graph } from './panels.ts'
-import { asked, failed, latency, processes, quantile, rate, requests, target, worker } from './queries.ts'
+import { asked, latency, processes, quantile, rate, requests, target, worker } from './queries.ts'
 
 const requestsRow: Graph[] = [
   {
@@ -7,7 +7,7 @@ const requestsRow: Graph[] = [
     description: 'Which routes are asked, and how often in a second.',
     unit: 'reqps',
     stacked: true,
-    queries: [{ expr: `sum by (handler, method) (${requests()})`, legend: '{{method}} {{handler}}' }],
+    queries: [{ expr: `sum by (handler, method) (${requests(asked)})`, legend: '{{method}} {{handler}}' }],
   },
   {
     title: 'Refusals and errors by status',
@@ -17,7 +17,7 @@ const requestsRow: Graph[] = [
   },
   {
     title: 'Time to answer',
-    description: 'How long half, nineteen in twenty and ninety-nine in a hundred requests take at most.',
+    description: 'How long half, nineteen in twenty and ninety-nine in a hundred ordinary requests take at most.',
     unit: 's',
     queries: [0.5, 0.95, 0.99].map((q) => ({ expr: latency(q), legend: `p${q * 100}` })),
   },
@@ -26,14 +26,18 @@ const requestsRow: Graph[] = [
     description: 'Where the errors are: the share of each route’s requests with a status of 500 or more.',
     unit: 'percentunit',
     queries: [
-      { expr: `sum by (handler) (${requests(failed)}) / sum by (handler) (${requests()})`, legend: '{{handler}}' },
+      {
+        expr: `sum by (handler) (${requests(`${asked},status=~"5.."`)}) / sum by (handler) (${requests(asked)})`,
+        legend: '{{handler}}',
+      },
     ],
   },
   {
     title: 'Time to answer by route, p95',
-    description: 'Where the time goes. Imports and exports take as long as their data.',
+    description:
+      'Where the time goes. Imports and exports take as long as their data; a stream counts to its first byte.',
     unit: 's',
-    queries: [{ expr: latency(0.95, 'handler, '), legend: '{{handler}}' }],
+    queries: [{ expr: latency(0.95, asked, 'handler, '), legend: '{{handler}}' }],
   },
   {
     title: 'Order events',

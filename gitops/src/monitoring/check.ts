@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { ordersDashboard } from '../dashboards/orders.ts'
 import { gitopsRoot } from '../render.ts'
+import { analysisRules, checkAnalysis } from './analysis.ts'
 import { expressionsOf } from './dashboard.ts'
 import { ruleFilePath, staleFiles } from './generated.ts'
 import { withoutVariables } from './promql.ts'
@@ -12,7 +13,7 @@ import { promtool } from './promtool.ts'
 
 /**
  * Checks what needs no running service: generated files are what their sources say, promtool takes the rules and every
- * expression of the dashboard, and the rules do what their tests say. Throws an Error that says what is wrong.
+ * expression of the dashboard, and the rules and the analysis of a canary do what their tests say. Throws an Error that says what is wrong.
  */
 export async function checkMonitoring(): Promise<void> {
   const stale = staleFiles()
@@ -22,6 +23,7 @@ export async function checkMonitoring(): Promise<void> {
   await promtool('check', 'rules', '--lint=all', '--lint-fatal', ruleFilePath)
   await checkExpressions(expressionsOf(ordersDashboard()))
   await promtool('test', 'rules', ...globSync('test/rules/*.test.yaml', { cwd: gitopsRoot }).map(inGitops))
+  await checkAnalysis(await analysisRules())
 }
 
 const inGitops = (path: string) => join(gitopsRoot, path)
