@@ -2,7 +2,7 @@ import { appendFileSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { createScratchDatabase } from '@orders/database/testing'
 import t, { type Test } from 'tap'
-import { scrapeWorker } from '../src/check/service.ts'
+import { scrapeWorker, unreachableRedis } from '../src/check/service.ts'
 import { ordersDashboard } from '../src/dashboards/orders.ts'
 import { expressionsOf, faultsOf } from '../src/monitoring/dashboard.ts'
 import { missingFrom, readExposition } from '../src/monitoring/exposition.ts'
@@ -63,7 +63,7 @@ t.test('every panel can be read, and none lies over another', async (t) => {
 })
 
 t.test('what rules and dashboard ask for is in /metrics of the running service', async (t) => {
-  const address = await startService(t)
+  const address = await startService(t, unreachableRedis)
   const placed = await fetch(`${address}/api/v1/orders`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

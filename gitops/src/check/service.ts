@@ -31,6 +31,9 @@ export function settingsOf(help: string): Setting[] {
   return settings
 }
 
+/** A process with these settings has the metrics of shared rate limits, and serves as without Redis. */
+export const unreachableRedis = { RATE_LIMITS: 'on', REDIS_URL: 'redis://127.0.0.1:1', LOG_LEVEL: 'fatal' }
+
 /**
  * What /metrics of the service holds after an order was placed, read, listed and refused, and /metrics of a worker: real
  * ones, on PostgreSQL.
@@ -41,7 +44,7 @@ export async function scrapeService(): Promise<string> {
   try {
     const migrate = [join(repository, 'packages/database/src/migrate-cli.ts')]
     await execute('The database was not migrated.', process.execPath, migrate, { DATABASE_URL: database.url })
-    const settings = { HOST: '127.0.0.1', PORT: '0', DRAIN_DELAY_MS: '0' }
+    const settings = { HOST: '127.0.0.1', PORT: '0', DRAIN_DELAY_MS: '0', ...unreachableRedis }
     const told = await withProcess(server, { DATABASE_URL: database.url, ...settings }, useService)
     return `${told}\n${await scrapeWorker(database.url)}`
   } finally {
