@@ -79,6 +79,28 @@ t.test('adopt writes the facts of a fork in one commit', async (t) => {
   t.match(git(origin, ['show', `copy:${releasePath('dev')}`]), digest(2), 'adopting lets the first release in')
 })
 
+t.test('adopt refuses a repository that previews cannot follow', async (t) => {
+  const repository = createRepository(t)
+  const before = repository.tip()
+  const adopt = (url: string) => ['adopt', '--repo', url, ...facts.slice(2), 'shop.example.net']
+
+  await refuses(
+    t,
+    repository,
+    adopt('https://gitlab.com/group/subgroup/shop'),
+    /without a subgroup, which previews cannot follow/,
+  )
+  await refuses(
+    t,
+    repository,
+    adopt('https://gitlab.com/group/subgroup/shop.git'),
+    /without a subgroup, which previews cannot follow/,
+  )
+  await refuses(t, repository, adopt('https://gitlab.com/shop'), /give the URL of its page/)
+
+  t.equal(repository.tip(), before, 'nothing is written')
+})
+
 t.test('adopt refuses a tree that repeats a fact', async (t) => {
   const repository = createRepository(t)
   repository.write('gitops/targets/local/facts.yaml', 'data:\n  host: orders.example.com\n')

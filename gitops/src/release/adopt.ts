@@ -9,8 +9,13 @@ import type { Snapshot } from './snapshot.ts'
 /** What a fork changes: where its repository and its images are, and the domain that its hosts are below. */
 export type Facts = { repository: string; registry: string; domain: string }
 
+/** The generator of previews follows the pull requests of OWNER/NAME: it cannot follow a repository in a subgroup. */
+const repositoryUrl = /^https:\/\/[\w.-]+(?::\d+)?(?:\/[\w.-]+){2}$/
 const patterns: Record<keyof Facts, [RegExp, string]> = {
-  repository: [/^https:\/\/[\w.-]+(?::\d+)?(?:\/[\w.-]+){2,}$/, 'the URL of its page, https://HOST/OWNER/NAME'],
+  repository: [
+    repositoryUrl,
+    'the URL of its page, https://HOST/OWNER/NAME without a subgroup, which previews cannot follow',
+  ],
   registry: [/^[a-z0-9.-]+(?::\d+)?(?:\/[a-z0-9._-]+)+$/, 'HOST/OWNER in small letters'],
   domain: [/^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$/, 'a domain name in small letters'],
 }
