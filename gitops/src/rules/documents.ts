@@ -117,11 +117,12 @@ export type Spec = {
   rules?: {
     backendRefs?: { name: string; port?: number; weight?: number }[]
     filters?: { requestRedirect?: { scheme?: string } }[]
+    timeouts?: { request?: string; backendRequest?: string }
   }[]
   headers?: { earlyRequestHeaders?: { remove?: string[] } }
   clientIPDetection?: unknown
   enableProxyProtocol?: boolean
-  timeout?: { http?: { requestTimeout?: string } }
+  timeout?: { http?: { requestTimeout?: string; requestReceivedTimeout?: string } }
   retry?: { retryOn?: { triggers?: string[] } }
   requestBuffer?: unknown
   listenerConfigurations?: { protocolPort: string; defaultCertificate?: string }[]

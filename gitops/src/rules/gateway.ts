@@ -66,6 +66,17 @@ function plainRoute(route: Document, listeners: GatewayListener[]): string | und
   return parentRefs.length > 0 ? undefined : 'attaches to no Gateway'
 }
 
+/** What makes proxies cut a long request, or send one twice. */
+function backendBounds(policy: Document): Found {
+  const { timeout, retry, requestBuffer } = policy.spec ?? {}
+  const says = 'cuts imports, exports or streams: set requestTimeout to 0s, and no requestBuffer'
+  if (timeout?.http?.requestTimeout !== '0s' || requestBuffer) return [[nameOf(policy), says]]
+  const triggers = retry?.retryOn?.triggers ?? []
+  return triggers.length === 1 && triggers[0] === 'connect-failure'
+    ? []
+    : [[nameOf(policy), 'may send a request twice: retry only after connect-failure']]
+}
+
 const ignoresWeights = ({ kind, jqPathExpressions = [] }: { kind: string; jqPathExpressions?: string[] }) =>
   kind === 'HTTPRoute' && jqPathExpressions.includes('.spec.rules[].backendRefs[].weight')
 
@@ -102,16 +113,15 @@ export const gatewayRules: Record<string, Rule> = {
         const says = plainRoute(route, listenersOf(gatewaySet(facts, path)))
         return says ? [[nameOf(route), says]] : []
       }),
-  'gateway-bounds-no-request': (set) =>
-    ofKind(set, 'BackendTrafficPolicy').flatMap((policy): Found => {
-      const { timeout, retry, requestBuffer } = policy.spec ?? {}
-      const says = 'cuts imports, exports or streams: set requestTimeout to 0s, and no requestBuffer'
-      if (timeout?.http?.requestTimeout !== '0s' || requestBuffer) return [[nameOf(policy), says]]
-      const triggers = retry?.retryOn?.triggers ?? []
-      return triggers.length === 1 && triggers[0] === 'connect-failure'
-        ? []
-        : [[nameOf(policy), 'may send a request twice: retry only after connect-failure']]
-    }),
+  'gateway-bounds-no-request': (set) => [
+    ...ofKind(set, 'BackendTrafficPolicy').flatMap(backendBounds),
+    ...ofKind(set, 'ClientTrafficPolicy')
+      .filter(({ spec }) => !['0s', undefined].includes(spec?.timeout?.http?.requestReceivedTimeout))
+      .map((policy): Found[0] => [nameOf(policy), 'cuts imports: set no requestReceivedTimeout']),
+    ...ofKind(set, 'HTTPRoute')
+      .filter(({ spec }) => spec?.rules?.some(({ timeouts }) => timeouts !== undefined))
+      .map((route): Found[0] => [nameOf(route), 'cuts imports, exports or streams: set no timeouts']),
+  ],
   'canary-weights-are-kept': (set, { sets }) =>
     ofKind(set, 'Application')
       .filter(

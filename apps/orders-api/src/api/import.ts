@@ -16,8 +16,8 @@ const bodyTypes = ['text/csv', 'application/x-ndjson']
 const answerTypes = ['application/json', 'application/x-ndjson'] as const
 const lingerMs = 1000
 
-const description = `Places the orders of a file of any length while it is being sent. Each line is placed or refused for \
-itself, by the rules of \`POST /orders\`; every order needs an \`id\`, so that a file is safe to send again: an order \
+const description = `Places the orders of a file while it is being sent. The file may have any length that arrives \
+within one hour. Each line is placed or refused for itself, by the rules of \`POST /orders\`; every order needs an \`id\`, so that a file is safe to send again: an order \
 that is there already with the same content counts as existing.
 
 - \`application/x-ndjson\`: an order a line.
