@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
+import { contractionFault } from './contractions.ts'
 import { migrationSql } from './migration-sql.ts'
 
 /** Rules of squawk that are off, each with its reason; all others are on. */
@@ -28,8 +29,10 @@ for (const [name, { text, concurrent }] of scripts) {
     ],
     { input: text, encoding: 'utf8' },
   )
+  const fault = contractionFault(name, text)
+  if (fault) console.log(fault)
+  if (status !== 0 || fault) refused++
   if (status !== 0) {
-    refused++
     console.log(`${stdout}${stderr}\n-- ${name}, line by line:`)
     console.log(text.replace(/^/gm, numbered()))
   }

@@ -1,6 +1,7 @@
+import { unsupportedSince } from './contractions.ts'
 import type { Database } from './database.ts'
 import { DatabaseError, pgErrorCode } from './errors.ts'
-import { missingMigrations } from './migrate.ts'
+import { migrationNames, missingMigrations } from './migrate.ts'
 
 type Facts = {
   role: string
@@ -47,16 +48,26 @@ export async function assertServable(db: Database): Promise<void> {
   await assertSchema(db)
 }
 
-/** Throws a DatabaseError if the schema is older than the code needs; a newer one is fine. */
+/**
+ * Throws a DatabaseError if the schema is older than the code needs, or has lost something that the code uses. A newer
+ * schema is fine as long as no contraction needs a newer release.
+ */
 export async function assertSchema(db: Database): Promise<void> {
   const rows = await db.runGlobal<{ name: string }>(schema).catch((error) => {
     if (pgErrorCode(error) === undefinedTable) return []
     throw error
   })
-  const missing = missingMigrations(rows.map((row) => row.name))
+  const applied = rows.map((row) => row.name)
+  const missing = missingMigrations(applied)
   if (missing.length > 0) {
     throw new DatabaseError(
       `The schema is older than this release needs (missing: ${missing.join(', ')}): run npx nx run database:migrate.`,
+    )
+  }
+  const needed = unsupportedSince(applied, migrationNames)
+  if (needed !== undefined) {
+    throw new DatabaseError(
+      `The schema no longer supports this release: deploy a release with the migration ${needed} or a later one.`,
     )
   }
 }

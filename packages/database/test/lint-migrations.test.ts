@@ -34,3 +34,18 @@ t.test('a migration that would stop the service is refused', async (t) => {
   )
   t.match(await run('lint-migrations', []), { code: 0, out: / 0 refused\n$/ }, 'the released ones pass')
 })
+
+t.test('a contraction names the migration that it follows', async (t) => {
+  const lint = (name: string, statement: string) => {
+    const text = `import { sql } from 'kysely'\nexport const up = async (db) => void (await sql\`${statement}\`.execute(db))\n`
+    return run('lint-migrations', [t.testdir({ [`${name}.ts`]: text })])
+  }
+  for (const statement of [
+    '-- squawk-ignore renaming-column\nALTER TABLE orders RENAME COLUMN amount TO sum',
+    '-- squawk-ignore require-timeout-settings, ban-drop-column\nALTER TABLE orders DROP COLUMN amount',
+  ]) {
+    t.match(await lint('0012-planted', statement), { code: 1, out: /end its name in \.after-NNNN/ })
+    t.match(await lint('0012-planted.after-0011', statement), { code: 0, out: '1 migrations, 0 refused\n' })
+    t.match(await lint('0012-planted.after-0012', statement), { code: 1, out: /must follow the migration/ })
+  }
+})

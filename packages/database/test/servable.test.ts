@@ -17,6 +17,22 @@ t.test('serves from a newer schema', async (t) => {
   await assertServable(open(t, url))
 })
 
+t.test('refuses a schema that has lost what this release uses', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const admin = await connect(t, url)
+  const apply = (name: string) =>
+    admin.query("INSERT INTO kysely_migration (name, timestamp) VALUES ($1, '2999')", [name])
+
+  await apply('9998-drop-something.after-0001')
+  await assertServable(open(t, url))
+
+  await apply('9999-drop-more.after-9997')
+  await t.rejects(assertServable(open(t, url)), {
+    name: 'DatabaseError',
+    message: 'The schema no longer supports this release: deploy a release with the migration 9997 or a later one.',
+  })
+})
+
 t.test('refuses a schema that is older, or that is not there', async (t) => {
   const sentence = `The schema is older than this release needs (missing: ${migrationNames.join(', ')}): run npx nx run database:migrate.`
   const { url } = await createScratchDatabase(t)
