@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 
-const api = join(import.meta.dirname, '../../../orders-api/src/server.ts')
-const worker = join(import.meta.dirname, '../../../orders-worker/src/worker.ts')
+const repository = join(import.meta.dirname, '../../../..')
 const startMs = 30_000
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null }
@@ -25,15 +24,15 @@ export interface Service {
 
 /**
  * Starts the service with these settings and none of this process's own environment, on a free port unless PORT is
- * set. It ends with this process, through the channel between them.
+ * set. It ends with this process, through the channel between them. `root` is the tree of its release.
  */
-export function startService(settings: Record<string, string>): Service {
-  return start(api, settings)
+export function startService(settings: Record<string, string>, root = repository): Service {
+  return start(join(root, 'apps/orders-api/src/server.ts'), settings)
 }
 
 /** Starts a worker, which is never ready in the sense of a service. */
-export function startWorker(settings: Record<string, string>): Service {
-  return start(worker, settings)
+export function startWorker(settings: Record<string, string>, root = repository): Service {
+  return start(join(root, 'apps/orders-worker/src/worker.ts'), settings)
 }
 
 function start(program: string, settings: Record<string, string>): Service {

@@ -1,0 +1,30 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Service, startService, startWorker, type Test } from '../faults/service-process.ts'
+
+const run = promisify(execFile)
+
+/** An API process and a worker, each of a release by its root folder. */
+export type Pair = { url: string; stop(): Promise<void> }
+
+/** Brings a database up to the schema of a release. Rejects with what its migrations print. */
+export async function migrate(root: string, url: string): Promise<void> {
+  const program = join(root, 'packages/database/src/migrate-cli.ts')
+  await run(process.execPath, [program], { env: { PATH: process.env.PATH, DATABASE_URL: url } })
+}
+
+/** Starts an API process and a worker on one database, and stops them with the test at the latest. */
+export async function startPair(t: Test, database: string, roots: { api: string; worker: string }): Promise<Pair> {
+  const settings = { DATABASE_URL: database, DRAIN_DELAY_MS: '0' }
+  const worker = startWorker({ DATABASE_URL: database }, roots.worker)
+  const api = startService(settings, roots.api)
+  const processes = [api, worker]
+  t.teardown(() => end(processes, 'SIGKILL'))
+  return { url: await api.ready(), stop: () => end(processes, 'SIGTERM') }
+}
+
+async function end(processes: Service[], signal: NodeJS.Signals): Promise<void> {
+  for (const one of processes) one.kill(signal)
+  await Promise.all(processes.map(({ exited }) => exited))
+}
