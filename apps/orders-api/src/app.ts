@@ -46,7 +46,7 @@ type Given = {
   webhooks?: Webhooks
   deadLetters?: DeadLetters
   lookup?: Lookup
-  /** The clock of rate limits, in milliseconds. */
+  /** The clock of rate limits and of the audit log, in milliseconds. */
   now?: () => number
   /** Milliseconds that a reader of the stream may take nothing. */
   patienceMs?: number
@@ -79,7 +79,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     now: given.now,
   })
   await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX, elapsed: given.now })
-  await server.register(audit)
+  await server.register(audit, { now: given.now })
   await server.register(access, {
     mode: config.AUTH_MODE,
     databaseUrl: config.DATABASE_URL,

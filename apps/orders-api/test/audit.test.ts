@@ -56,10 +56,10 @@ t.test('who did what, where and by which request, and never a secret', async (t)
   const deleted = await send('DELETE', path, { headers: as(one) })
   expect('org.deleted', mine, org, deleted)
 
+  const planted = { authorization: 'Bearer planted-secret' }
   const refused = { code: 'UNAUTHENTICATED', method: 'GET', route: '/api/v1/me' }
-  for (const headers of [{}, { authorization: 'Bearer planted-secret' }]) {
-    expect('request.refused', null, null, await send('GET', '/api/v1/me', { headers }), refused)
-  }
+  expect('request.refused', null, null, await send('GET', '/api/v1/me', { headers: planted }), refused)
+  await send('GET', '/api/v1/me') // counted with the one before
 
   t.same(
     lines().map(({ level, time, pid, hostname, msg, ...line }) => line),
