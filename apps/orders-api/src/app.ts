@@ -33,6 +33,7 @@ import pressure from './plugins/pressure.ts'
 import problems from './plugins/problems.ts'
 import query from './plugins/query.ts'
 import rateLimits from './plugins/rate-limits.ts'
+import requestMetrics from './plugins/request-metrics.ts'
 import slowBody from './plugins/slow-body.ts'
 import strictJson from './plugins/strict-json.ts'
 import view from './plugins/view.ts'
@@ -66,6 +67,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
   }
 
   await server.register(problems)
+  await server.register(requestMetrics)
   await server.register(httpHygiene, { version: config.ORDERS_COMMIT })
   await server.register(methods)
   if (config.AUTH_MODE === 'open') await server.register(openMode, { hosts: hostsOf(config) })

@@ -174,6 +174,8 @@ t.test('a process that cannot keep up says so, stays alive, and recovers', async
   t.equal(answer.status, 503)
   t.equal(answer.headers.get('retry-after'), '2')
   t.match(await answer.json(), { error: 'OVERLOADED', status: 503 })
+  const counted = /^http_requests_total\{method="GET",handler="\/health",status="503"\} 1$/m
+  t.match(await server.meters.registry.metrics(), counted, 'the error rate includes it')
   t.equal((await get('/livez')).status, 200)
   while (answer.status === 503) {
     await delay(50)

@@ -1,15 +1,14 @@
 import type { UnhandledError } from '@orders/runtime'
 import type { OrderEventType } from '@orders/schema'
-import client, { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import { Counter, Gauge, Histogram, type Registry } from '@prometheus-io/client'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
-import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
 import { may } from '../access/rules.ts'
 import { refusals } from '../api/refusals.ts'
 import { type ConcurrencyLimit, concurrencyLimits } from '../long-responses/concurrency.ts'
 import { type Limit, limitNames } from '../rate-limits/figures.ts'
-import { RequestHistogram } from './request-histogram.ts'
+import type { RequestHistogram } from './request-histogram.ts'
 import { observeFirstBytes } from './time-to-first-byte.ts'
 
 declare module 'fastify' {
@@ -17,8 +16,6 @@ declare module 'fastify' {
     meters: ReturnType<typeof createMeters>
   }
 }
-
-const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10]
 
 /**
  * What went wrong with the database: an open connection broke, a request or a probe was not answered in time or at all,
@@ -48,48 +45,17 @@ const description = {
 
 /** Prometheus metrics, of this instance only. With `endpoint: null` nothing is served here: another port does. */
 async function metrics(app: FastifyInstance, { endpoint }: { endpoint: '/metrics' | null }) {
-  const registry = new Registry()
+  const registry = app.metricsRegistry
   app.decorate('meters', createMeters(app, registry))
-  await app.register(fastifyMetrics.default, {
-    endpoint: null,
-    promClient: { ...client, Histogram: RequestHistogram } as typeof client,
-    defaultMetrics: { enabled: true, register: registry },
-    routeMetrics: {
-      enabled: { histogram: true, summary: false },
-      registeredRoutesOnly: false,
-      invalidRouteGroup: 'unknown', // every address that is none makes one series
-      methodBlacklist: [],
-      overrides: {
-        labels: { route: 'handler', status: 'status' },
-        histogram: { buckets: seconds, registers: [registry] },
-        summary: { registers: [registry] },
-      },
-    },
-  })
   observeFirstBytes(app, registry.getSingleMetric('http_request_duration_seconds') as RequestHistogram)
   if (endpoint)
     app.route({ ...description, url: endpoint, handler: (_request, reply) => app.meters.answerScrape(reply) })
 }
 
-export default fp(metrics, { name: 'metrics', dependencies: ['database', 'rate-limits'] })
+export default fp(metrics, { name: 'metrics', dependencies: ['request-metrics', 'database', 'rate-limits'] })
 
 function createMeters(app: FastifyInstance, registry: Registry) {
   const registers = [registry]
-  // Costs nothing on the path of a request: the histogram has counted already.
-  new Counter({
-    name: 'http_requests_total',
-    help: 'Requests answered.',
-    labelNames: ['handler', 'method', 'status'],
-    registers,
-    async collect() {
-      const durations = await registry.getSingleMetric('http_request_duration_seconds')?.get()
-      this.reset()
-      for (const entry of durations?.values ?? []) {
-        const { metricName, labels, value } = entry as typeof entry & { metricName?: string }
-        if (metricName?.endsWith('_count')) this.inc(labels, value)
-      }
-    },
-  })
   new Gauge({
     name: 'orders_database_connections',
     help: 'Connections of the pool by state, requests that wait for one, and the most there may be.',
