@@ -16,7 +16,7 @@ import { publishImages } from './images/publish.ts'
 import { nameEnvoy, repinImages, serverImages } from './pinned-images.ts'
 import { readPrograms } from './program-paths.ts'
 import { provenance } from './provenance.ts'
-import { type Context, runScenario } from './scenario/step.ts'
+import { type Context, runScenario, summary } from './scenario/step.ts'
 import { requiredSteps, steps } from './scenario/steps.ts'
 
 const { values, positionals } = parseArgs({
@@ -31,8 +31,9 @@ const programs = await readPrograms()
 const machine = await boot(folder, programs)
 try {
   const context = await deployable(machine, programs)
-  process.exitCode = await runScenario(steps, context, requiredSteps, values.only)
-  console.log(`\n${provenance(await wantedCharts()).join('\n')}`)
+  const rows = await runScenario(steps, context, requiredSteps, values.only)
+  process.exitCode = rows.every(({ result }) => result === 'passed') ? 0 : 1
+  console.log(`\n${provenance(await wantedCharts()).join('\n')}\n\n${summary(rows)}`)
 } catch (error) {
   console.error((error as Error).stack)
   process.exitCode = 1

@@ -8,7 +8,7 @@ import { runInNamespaces, traces } from './machine.ts'
 import { serverImages } from './pinned-images.ts'
 import { installPrograms } from './programs.ts'
 import { stageRelease } from './release-images.ts'
-import { runScenario } from './scenario/step.ts'
+import { runScenario, summary } from './scenario/step.ts'
 import { requiredSteps, steps } from './scenario/steps.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -56,9 +56,11 @@ async function runOnKind(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'orders-cluster-'))
   try {
     const context = await createKindContext(folder)
-    const status = await runScenario(steps, context, requiredSteps)
-    if (status !== 0) await keepKindLogs(join(root, 'gitops/.cluster/logs'), context.kubernetes)
-    return status
+    const rows = await runScenario(steps, context, requiredSteps)
+    console.log(`\n${summary(rows)}`)
+    if (rows.every(({ result }) => result === 'passed')) return 0
+    await keepKindLogs(join(root, 'gitops/.cluster/logs'), context.kubernetes)
+    return 1
   } finally {
     removeKind()
     rmSync(folder, { recursive: true, force: true })

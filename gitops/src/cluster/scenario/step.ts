@@ -59,15 +59,20 @@ export async function runSteps(steps: Step[], context: Context, required: Set<st
 }
 
 /**
- * Runs the steps whose names contain `only`, after the required ones, and prints their table. Answers the exit status. Steps
- * that need the programs of the cluster are left out where there are none.
+ * Runs the steps whose names contain `only`, after the required ones, and prints their table. Steps that need the programs of the cluster are left out where there are none.
  */
-export async function runScenario(steps: Step[], context: Context, required: Set<string>, only = ''): Promise<number> {
+export async function runScenario(steps: Step[], context: Context, required: Set<string>, only = ''): Promise<Row[]> {
   const possible = steps.filter(({ onlyLocal }) => onlyLocal !== true || context.local !== undefined)
   const chosen = possible.filter(({ name }) => required.has(name) || name.includes(only))
   const rows = await runSteps(chosen, context, required)
   console.log(`\n${table(rows)}`)
-  return rows.every(({ result }) => result === 'passed') ? 0 : 1
+  return rows
+}
+
+/** The last line of a run, which `.ci/run` reads. */
+export function summary(rows: Row[]): string {
+  const passed = rows.filter(({ result }) => result === 'passed').length
+  return `${passed} passed, ${rows.length - passed} failed`
 }
 
 /** A table of the steps for a terminal and for Markdown alike. */
