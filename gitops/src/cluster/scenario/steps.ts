@@ -10,7 +10,7 @@ import { commitToLive, promotion, race } from './releases.ts'
 import { drain } from './scaling.ts'
 import { rotation } from './secrets.ts'
 import type { Step } from './step.ts'
-import { nextKubernetes, upgrade } from './upgrade.ts'
+import { nextKubernetes, teardown, upgrade } from './upgrade.ts'
 import { syncWindow } from './windows.ts'
 
 /** Every step, in the order in which they run. */
@@ -36,6 +36,7 @@ export const steps: Step[] = [
   preview,
   upgrade,
   nextKubernetes,
+  teardown,
 ]
 
 /** Without these, no later step can pass. */

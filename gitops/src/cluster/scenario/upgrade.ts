@@ -56,3 +56,23 @@ export const nextKubernetes: Step = {
     return `${before} to ${after}, with nodes of the old version`
   },
 }
+
+export const teardown: Step = {
+  name: 'the service and its entry are taken down, and nothing of them stays',
+  run: async ({ kubernetes }) => {
+    const { kubectl, read } = kubernetes
+    const finalizers = JSON.stringify({ metadata: { finalizers: ['resources-finalizer.argocd.argoproj.io'] } })
+    await kubectl('-n', 'argocd', 'delete', 'application', 'root')
+    const started = performance.now()
+    for (const name of ['orders', 'gateway']) {
+      await kubectl('-n', 'argocd', 'patch', 'application', name, '--type=merge', '--patch', finalizers)
+      await kubectl('-n', 'argocd', 'delete', 'application', name, '--timeout=300s')
+    }
+    for (const namespace of ['orders-local', 'gateway']) {
+      await until(`the namespace ${namespace} is gone`, 5, async () =>
+        (await read(`/api/v1/namespaces/${namespace}`)) === undefined ? [] : ['it is there'],
+      )
+    }
+    return `${Math.round((performance.now() - started) / 1000)} s`
+  },
+}
