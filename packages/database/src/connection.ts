@@ -19,6 +19,9 @@ const plans = {
   orders_worker: '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan',
 }
 
+// A database or a role may have another value, and a session's own comes first. A standby's may be set in the address.
+const durable = '-c synchronous_commit=on'
+
 /**
  * Options of every pool that serves requests (times in milliseconds).
  *
@@ -29,7 +32,7 @@ export function connectionOptions(url: string, { max = 10, role = 'orders_app' }
   const { connectionString, options } = splitOptions(url)
   return {
     connectionString,
-    options: `${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO ${plans[role]}`.trim(),
+    options: `${durable} ${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO ${plans[role]}`,
     application_name: 'orders',
     max,
     types,

@@ -3,6 +3,7 @@ import pg from 'pg'
 import { type Prepared, runBurst } from './burst.ts'
 import { connectionOptions, type Role } from './connection.ts'
 import { discardingPool } from './discarding-pool.ts'
+import { watchDurability } from './durability.ts'
 import {
   actIn,
   begin,
@@ -24,12 +25,20 @@ export type Database = ReturnType<typeof openDatabase>
 /**
  * The one way to the orders' database. `pool` is made with connectionOptions and is closed by whoever made it.
  * Errors of idle and of checked-out connections go to `onError`: without a listener on both, a database that restarts
- * would end the process.
+ * would end the process. While a crash of the database could undo a commit, every write throws a NotDurableError;
+ * `onDurabilityChange` receives the reason, and undefined when writes are accepted again.
  */
-export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
+export function openDatabase(
+  pool: pg.Pool,
+  onError: (error: Error) => void,
+  onDurabilityChange: (fault: string | undefined) => void = () => {},
+) {
   pool.on('error', onError)
   pool.on('connect', (client) => client.on('error', onError))
-  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: discardingPool(pool) }) })
+  const durability = watchDurability(pool, onDurabilityChange)
+  const kysely = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool: discardingPool(pool, durability.isFaulty) }),
+  })
 
   /**
    * Runs `work` in a transaction that sees and writes the rows of one organisation only; with `userId`, also sees that
@@ -45,6 +54,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
       .setIsolationLevel(isolation)
       .setAccessMode(readOnly ? 'read only' : 'read write')
       .execute(async (trx) => {
+        if (!readOnly) durability.assertDurable()
         for (const { text, values } of [setTenant(orgId), ...(userId === undefined ? [] : [setUser(userId)])]) {
           await trx.executeQuery(CompiledQuery.raw(text, values))
         }
@@ -85,38 +95,41 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
   ): Promise<Row[]> {
     const { lockTimeoutMs } = statement
     const setting = lockTimeoutMs === undefined ? setTenant(orgId) : setTenantAndPatience(orgId, lockTimeoutMs)
-    return followUp ? burstInTwo(setting, statement, followUp) : burst(setting, statement)
+    return followUp ? burstInTwo(setting, statement, followUp) : write(setting, statement)
   }
 
   /** The same for a read: PostgreSQL refuses whatever would write. */
   function readInTenant<Row extends object>(orgId: string, statement: Statement): Promise<Row[]> {
-    return burst(reading(setTenant(orgId)), statement)
+    return read(reading(setTenant(orgId)), statement)
   }
 
   /** A read of what a user may see in whatever organisation: the own row, the own memberships, their organisations. */
   function readAsUser<Row extends object>(userId: string, statement: Statement): Promise<Row[]> {
-    return burst(reading(setUser(userId)), statement)
+    return read(reading(setUser(userId)), statement)
   }
 
   /** A statement on what belongs to whoever holds a secret, such as a session: the rows of the secret's SHA-256. */
   function runAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
-    return burst(setHeld(digest), statement)
+    return write(setHeld(digest), statement)
   }
 
   /** The same for a read. */
   function readAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
-    return burst(reading(setHeld(digest)), statement)
+    return read(reading(setHeld(digest)), statement)
   }
 
-  const burst = <Row extends object>(...statements: Prepared[]) =>
+  const read = <Row extends object>(...statements: Prepared[]) =>
     withClient(async (client) => lastRows<Row>(await runBurst(client, statements)))
+
+  const write = <Row extends object>(...statements: Prepared[]) =>
+    withDurableClient(async (client) => lastRows<Row>(await runBurst(client, statements)))
 
   function burstInTwo<Row extends object>(
     setting: Statement,
     statement: Statement,
     followUp: (rows: Row[]) => Statement | undefined,
   ): Promise<Row[]> {
-    return withClient(async (client) => {
+    return withDurableClient(async (client) => {
       const rows = lastRows<Row>(await runBurst(client, [begin, setting, statement]))
       const last = followUp(rows)
       assertCommitted(await runBurst(client, last ? [last, commit] : [commit]))
@@ -128,7 +141,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     const client = await pool.connect()
     try {
       const result = await work(client)
-      client.release()
+      client.release(durability.isFaulty(client))
       return result
     } catch (error) {
       client.release(true) // also ends a transaction that may still be open
@@ -136,10 +149,15 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     }
   }
 
+  const withDurableClient = <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> =>
+    withClient((client) => {
+      durability.assertDurable(client)
+      return work(client)
+    })
+
   /** Runs a read that belongs to no organisation, such as a health check. */
-  async function runGlobal<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]> {
-    const { rows } = await pool.query<Row>(statement)
-    return rows
+  function runGlobal<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]> {
+    return withClient(async (client) => (await client.query<Row>(statement)).rows)
   }
 
   /**
@@ -150,7 +168,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     statement: Statement,
     followUps: (rows: Row[]) => { orgId: string; statement: Statement }[],
   ): Promise<{ rows: Row[]; following: Following[][] }> {
-    return withClient(async (client) => {
+    return withDurableClient(async (client) => {
       const rows = lastRows<Row>(await runBurst(client, [begin, statement]))
       const inTurn = followUps(rows).flatMap(({ orgId, statement }) => [actIn(orgId), statement])
       const results = await runBurst(client, [...inTurn, commit])
@@ -165,7 +183,7 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
    * before it did.
    */
   function runExclusively<Row extends object>(lock: number, statement: Statement): Promise<Row[]> {
-    return burst(lockExclusively(lock), statement)
+    return write(lockExclusively(lock), statement)
   }
 
   return {
@@ -180,6 +198,9 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
     runGlobal,
     runGlobalThen,
     runExclusively,
+    checkDurability: durability.check,
+    /** One sentence about the reason for which writes are refused, else undefined. */
+    durabilityFault: durability.fault,
     /** Connections in use, idle, and requests that wait for one. */
     poolState: () => ({
       total: pool.totalCount,
@@ -193,14 +214,29 @@ export function openDatabase(pool: pg.Pool, onError: (error: Error) => void) {
 // How long a prepared statement keeps its plan. The planner knows how large a table is when it plans: one that has grown
 // since may be read by the wrong index, and each look-up then reads a part of it.
 const planSeconds = 10
+const durabilityCheckMs = 1000
+
+type ConnectOptions = {
+  max: number
+  role: Role
+  onError: (error: Error) => void
+  onDurabilityChange?: (fault: string | undefined) => void
+}
 
 /** The same with a pool of its own, for processes that give it to nobody else and repeat few statements for ever. */
 export function connectDatabase(
   url: string,
-  { onError, ...options }: { max: number; role: Role; onError: (error: Error) => void },
+  { onError, onDurabilityChange, ...options }: ConnectOptions,
 ): { database: Database; close: () => Promise<void> } {
   const pool = new pg.Pool({ ...connectionOptions(url, options), maxLifetimeSeconds: planSeconds })
-  return { database: openDatabase(pool, onError), close: () => pool.end() }
+  const database = openDatabase(pool, onError, onDurabilityChange)
+  // A database that does not answer keeps the state that was found last.
+  const checking = setInterval(() => database.checkDurability().catch(() => {}), durabilityCheckMs).unref()
+  const close = () => {
+    clearInterval(checking)
+    return pool.end()
+  }
+  return { database, close }
 }
 
 const lastRows = <Row extends object>(results: pg.QueryResult[]) => results.at(-1)?.rows as Row[]

@@ -4,11 +4,12 @@ import type pg from 'pg'
 /**
  * The pool as Kysely uses it, except that a connection on which a statement failed is closed and not given to the next
  * request: Kysely itself keeps one whose START TRANSACTION ran out of time, and the next request would break on it.
+ * `isFaulty` names connections that are closed in any case.
  */
-export function discardingPool(pool: pg.Pool): PostgresPool {
+export function discardingPool(pool: pg.Pool, isFaulty: (client: pg.PoolClient) => boolean): PostgresPool {
   const connect = async (): Promise<PostgresPoolClient> => {
     const client = await pool.connect()
-    let failed = false
+    let failed = isFaulty(client)
     const query = (text: string, values: unknown[]) =>
       client.query(text, values).catch((error) => {
         failed = true

@@ -14,8 +14,11 @@ export { findRunning } from './embedded/postmaster.ts'
 export interface EmbeddedPostgresOptions {
   /** Folder of the cluster, made on first use. Its parent must be writable. */
   dataDir: string
-  /** False, for tests only: fsync and full_page_writes off; synchronous_commit stays on. Default true. */
-  durable?: boolean
+  /**
+   * For tests only: false turns fsync and full_page_writes off, `configured` leaves them to ALTER SYSTEM. Else they are
+   * on. synchronous_commit is on unless it is configured.
+   */
+  durable?: boolean | 'configured'
   /** Loopback port; default: a free one. */
   port?: number
   /** For tests: the server ends at once, and its folder is deleted when it was asked to end. */
@@ -92,14 +95,13 @@ async function startServer(binaries: Binaries, options: EmbeddedPostgresOptions)
 
 function settings(port: number, { durable = true, disposable = false }: EmbeddedPostgresOptions): string[] {
   const disk = durable ? 'on' : 'off'
+  const durability = { fsync: disk, full_page_writes: disk, synchronous_commit: 'on' }
   return Object.entries({
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
     max_connections: 200,
-    fsync: disk,
-    full_page_writes: disk,
-    synchronous_commit: 'on',
+    ...(durable === 'configured' ? {} : durability),
     // Inside the folder, so that it goes with it even after kill -9.
     ...(disposable ? { dynamic_shared_memory_type: 'mmap' } : {}),
     client_connection_check_interval: '5s',

@@ -3,6 +3,11 @@ export class DatabaseError extends Error {
   override name = 'DatabaseError'
 }
 
+/** A write was refused because a crash of the database could undo its commit. */
+export class NotDurableError extends DatabaseError {
+  override name = 'NotDurableError'
+}
+
 /** SQLSTATE of an error that PostgreSQL itself sent, else undefined. */
 export function pgErrorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code
@@ -33,6 +38,7 @@ const serverFaults = /^(08...|53...|57P..|57014|25006|25P03|55P03|40001|40P01)$/
 /** True if the database could not be asked, or was cut off: repeating the same request later is right. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
+  if (error instanceof NotDurableError) return true
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isUnavailable)
   const code = (error as NodeJS.ErrnoException).code
   return (code !== undefined && (socketFaults.has(code) || serverFaults.test(code))) || driverFaults.test(error.message)

@@ -1,7 +1,14 @@
 export { type Clock, createDatabaseClock } from './clock.ts'
 export { connectionOptions } from './connection.ts'
 export { connectDatabase, type Database, openDatabase } from './database.ts'
-export { brokenConstraint, DatabaseError, explainDatabaseError, isUnavailable, pgErrorCode } from './errors.ts'
+export {
+  brokenConstraint,
+  DatabaseError,
+  explainDatabaseError,
+  isUnavailable,
+  NotDurableError,
+  pgErrorCode,
+} from './errors.ts'
 export { listen } from './listen.ts'
 export { migrateToLatest } from './migrate.ts'
 export { assertSchema, assertServable } from './servable.ts'

@@ -1,16 +1,10 @@
 import { unsupportedSince } from './contractions.ts'
 import type { Database } from './database.ts'
+import { type DurabilitySettings, durabilityColumns, findDurabilityFault } from './durability.ts'
 import { DatabaseError, pgErrorCode } from './errors.ts'
 import { migrationNames, missingMigrations } from './migrate.ts'
 
-type Facts = {
-  role: string
-  above: boolean
-  owns: boolean
-  fsync: string
-  full_page_writes: string
-  synchronous_commit: string
-}
+type Facts = DurabilitySettings & { role: string; above: boolean; owns: boolean }
 
 // Everything that a single look can tell about who we are here and whether a commit is durable.
 const facts = {
@@ -18,9 +12,7 @@ const facts = {
   text: `SELECT current_user AS role,
       (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS above,
       EXISTS (SELECT FROM pg_class WHERE relowner = current_user::regrole) AS owns,
-      current_setting('fsync') AS fsync,
-      current_setting('full_page_writes') AS full_page_writes,
-      current_setting('synchronous_commit') AS synchronous_commit`,
+      ${durabilityColumns}`,
   values: [],
 }
 
@@ -38,13 +30,8 @@ export async function assertServable(db: Database): Promise<void> {
       `Orders will not serve as ${found.role}, which may see other organisations' rows: grant orders_app to the user of DATABASE_URL.`,
     )
   }
-  for (const name of ['fsync', 'full_page_writes', 'synchronous_commit'] as const) {
-    if (found[name] === 'off' || found[name] === 'local') {
-      throw new DatabaseError(
-        `The database runs with ${name}=${found[name]}, so an acknowledged order could be lost: set it to on.`,
-      )
-    }
-  }
+  const fault = findDurabilityFault(found)
+  if (fault) throw new DatabaseError(fault)
   await assertSchema(db)
 }
 

@@ -20,8 +20,11 @@ export interface Cluster {
   kill(): Promise<void>
   /** Fast shutdown, as an operator would; the data stays. */
   shutdown(): Promise<void>
-  /** Starts the server again on the same port; answers once it accepts connections. */
-  restart(): Promise<void>
+  /**
+   * Starts the server again on the same port; answers once it accepts connections. `durable` is as in ClusterOptions, and
+   * that of the first start unless given.
+   */
+  restart(settings?: Pick<ClusterOptions, 'durable'>): Promise<void>
   /** Lets this process exit while the server runs. */
   unref(): void
   /** Ends the server and deletes its data. */
@@ -29,8 +32,8 @@ export interface Cluster {
 }
 
 export interface ClusterOptions {
-  /** False: fsync and full_page_writes off. Default true. */
-  durable?: boolean
+  /** False: fsync and full_page_writes off; `configured`: as ALTER SYSTEM says. Default true. */
+  durable?: boolean | 'configured'
   /** Where memory can be used as a disk, keeps the data there: ten times as fast, under the settings of a disk. */
   inMemory?: boolean
 }
@@ -40,8 +43,8 @@ export async function startCluster({ durable = true, inMemory = false }: Cluster
   const parent = inMemory && (await hasMemory()) ? memory : tmpdir()
   await deleteLeftovers(parent)
   const dataDir = join(parent, `${prefix}${process.pid}-${randomBytes(4).toString('hex')}`)
-  const start = (port?: number) =>
-    startEmbeddedPostgres({ durable, dataDir, disposable: true, ...(port ? { port } : {}) })
+  const start = (port?: number, settings = { durable }) =>
+    startEmbeddedPostgres({ ...settings, dataDir, disposable: true, ...(port ? { port } : {}) })
   let server = await start()
   const { url } = server
   const end = async (signal: NodeJS.Signals) => {
@@ -55,8 +58,8 @@ export async function startCluster({ durable = true, inMemory = false }: Cluster
     url,
     kill: () => end('SIGKILL'),
     shutdown: () => end('SIGINT'),
-    restart: async () => {
-      server = await start(Number(new URL(url).port))
+    restart: async (settings) => {
+      server = await start(Number(new URL(url).port), { durable, ...settings })
     },
     unref: () => server.unref(),
     remove: async () => {

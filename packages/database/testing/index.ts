@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { runOnce } from '../src/embedded/postmaster.ts'
 import { migrateToLatest } from '../src/migrate.ts'
-import { type Cluster, startCluster } from './cluster.ts'
+import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
 
 export type { Cluster } from './cluster.ts'
 
@@ -46,9 +46,10 @@ export async function newOrganisation(url: string): Promise<string> {
 
 /**
  * Starts a migrated cluster on a disk for a test that kills or fills it; removed when the test ends. `durable: false`
- * turns fsync and full_page_writes off, for tests of a service that must refuse such a server.
+ * turns fsync and full_page_writes off, and `configured` leaves them to ALTER SYSTEM, for tests of a service that must refuse
+ * such a server.
  */
-export async function createCluster(t: Test, options: { durable?: boolean } = {}): Promise<Cluster> {
+export async function createCluster(t: Test, options: Pick<ClusterOptions, 'durable'> = {}): Promise<Cluster> {
   const cluster = await startCluster(options)
   t.teardown(cluster.remove)
   await migrateToLatest(cluster.url)
