@@ -1,4 +1,4 @@
-import { isUnavailable } from '@orders/database'
+import { isUnavailable, NotDurableError } from '@orders/database'
 import { type Fault, OrdersError } from '@orders/orders'
 import { type ErrorCode, errorCatalogue, instantPattern, type Problem, uuidPattern } from '@orders/schema'
 import type { FastifyError, FastifySchemaValidationError } from 'fastify'
@@ -28,6 +28,12 @@ export function refusalOf(error: unknown): Refusal | undefined {
   if (statusCode === 403 || statusCode === 404) return { code: 'NOT_FOUND', message: 'There is nothing here.' }
   if (statusCode && statusCode >= 400 && statusCode < 500) {
     return { code: 'BAD_REQUEST', message: `${errorCatalogue.BAD_REQUEST.title}.` }
+  }
+  if (error instanceof NotDurableError) {
+    return {
+      code: 'DURABILITY_LOST',
+      message: 'A crash of the database could undo a write at present: nothing was changed.',
+    }
   }
   if (isUnavailable(error)) return { code: 'DATABASE_UNAVAILABLE', message: 'The database does not answer at present.' }
   return undefined

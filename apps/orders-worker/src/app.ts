@@ -108,8 +108,13 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
 
 function openDatabases(server: FastifyInstance, { DATABASE_URL, DATABASE_POOL_MAX }: Config) {
   const onError = (error: Error) => server.log.warn({ err: error }, 'a database connection broke')
+  const onDurabilityChange = (fault: string | undefined) => {
+    if (fault) server.log.error({ fault }, 'the database is not durable: orders are not changed')
+    else server.log.warn('the database is durable again')
+  }
   const open = (role: 'orders_app' | 'orders_worker') => {
-    const { database, close } = connectDatabase(DATABASE_URL, { max: DATABASE_POOL_MAX, role, onError })
+    const options = { max: DATABASE_POOL_MAX, role, onError, onDurabilityChange }
+    const { database, close } = connectDatabase(DATABASE_URL, options)
     server.addHook('onClose', close)
     return database
   }

@@ -246,6 +246,11 @@ export const errorCatalogue = {
     title: 'The database does not answer',
     help: 'Repeat the request with the same Idempotency-Key or id after the time in Retry-After; it is placed once.',
   },
+  DURABILITY_LOST: {
+    status: 503,
+    title: 'Database not durable',
+    help: 'Repeat the request with the same Idempotency-Key or id after the time in Retry-After. Reads work meanwhile. An operator must set fsync, full_page_writes and synchronous_commit of PostgreSQL to on.',
+  },
   STREAM_POSITION_GONE: {
     status: 410,
     title: 'The stream cannot go on from there',

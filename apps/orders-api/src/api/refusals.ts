@@ -13,6 +13,7 @@ const everywhere: ErrorCode[] = [
   'HEADERS_TOO_LARGE',
   'INTERNAL',
   'DATABASE_UNAVAILABLE',
+  'DURABILITY_LOST', // also of reads: the first request with a token of an issuer adds its user
   'OVERLOADED',
   'TIMED_OUT',
 ]

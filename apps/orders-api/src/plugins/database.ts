@@ -20,26 +20,34 @@ type Options = {
 }
 
 const synchroniseMs = 60_000
+const durabilityCheckMs = 1000
 
 async function database(app: FastifyInstance, { url, max, elapsed }: Options) {
   await app.register(postgres, { pg, ...connectionOptions(url, { max }) })
-  app.decorate(
-    'database',
-    openDatabase(app.pg.pool, (error) => {
-      app.log.warn({ err: error }, 'a database connection broke')
-      app.meters.onDatabaseError('connection') // of the metrics plugin, which is there before any connection is
-    }),
-  )
+  const onError = (error: Error) => {
+    app.log.warn({ err: error }, 'a database connection broke')
+    app.meters.onDatabaseError('connection') // of the metrics plugin, which is there before any connection is
+  }
+  const onDurabilityChange = (fault: string | undefined) => {
+    if (fault) app.log.error({ fault }, 'the database is not durable: writes are refused')
+    else app.log.warn('the database is durable again: writes are accepted')
+  }
+  app.decorate('database', openDatabase(app.pg.pool, onError, onDurabilityChange))
   const clock = createDatabaseClock(app.database, elapsed)
   app.decorate('clock', clock)
   const synchronise = () =>
     clock.read().catch((error) => app.log.debug({ err: error }, 'the database did not tell the time'))
-  let timer: NodeJS.Timeout
+  // A database that does not answer keeps the state that was found last.
+  const checkDurability = () => app.database.checkDurability().catch(() => {})
+  const timers: NodeJS.Timeout[] = []
   app.addHook('onReady', async () => {
     await synchronise()
-    timer = setInterval(synchronise, synchroniseMs).unref()
+    timers.push(setInterval(synchronise, synchroniseMs).unref())
+    timers.push(setInterval(checkDurability, durabilityCheckMs).unref())
   })
-  app.addHook('onClose', async () => clearInterval(timer))
+  app.addHook('onClose', async () => {
+    for (const timer of timers) clearInterval(timer)
+  })
 }
 
 export default fp(database, { name: 'database' })

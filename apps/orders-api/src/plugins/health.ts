@@ -29,12 +29,13 @@ type Options = { version: { version: string; commit: string; image_digest?: stri
 
 /**
  * Liveness, readiness, version. A database that goes away later leaves a process ready: all would turn at once, and
- * callers would meet a load balancer's error instead of ours (503 with Retry-After).
+ * callers would meet a load balancer's error instead of ours (503 with Retry-After). So does one that is not durable:
+ * reads work.
  */
 async function health(app: FastifyInstance, { version }: Options) {
   let draining = false
   let checkedAt = Number.NEGATIVE_INFINITY
-  let check: Promise<'ok' | 'unreachable' | 'schema too old'> = Promise.resolve('ok')
+  let check: Promise<'ok' | 'unreachable' | 'schema too old' | 'not durable'> = Promise.resolve('ok')
 
   app.decorate('startDraining', () => {
     draining = true
@@ -44,8 +45,8 @@ async function health(app: FastifyInstance, { version }: Options) {
   function databaseState() {
     if (performance.now() - checkedAt < checkForMs) return check
     checkedAt = performance.now()
-    check = assertSchema(app.database).then(
-      () => 'ok',
+    check = Promise.all([assertSchema(app.database), app.database.checkDurability()]).then(
+      () => (app.database.durabilityFault() === undefined ? 'ok' : 'not durable'),
       (error) => {
         if (error instanceof DatabaseError) return 'schema too old'
         app.meters.onDatabaseError('probe')

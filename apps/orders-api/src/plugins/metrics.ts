@@ -68,6 +68,14 @@ function createMeters(app: FastifyInstance, registry: Registry) {
     },
   })
   new Gauge({
+    name: 'orders_database_durable',
+    help: '1 while the database keeps acknowledged commits in a crash, 0 while writes are refused because it does not.',
+    registers,
+    collect() {
+      this.set(app.database.durabilityFault() === undefined ? 1 : 0)
+    },
+  })
+  new Gauge({
     name: 'orders_batch_waiting',
     help: 'Orders that wait for a flush.',
     registers,

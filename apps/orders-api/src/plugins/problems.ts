@@ -8,6 +8,7 @@ const internal: Refusal = { code: 'INTERNAL', message: 'Something went wrong on 
 const retryAfterSeconds = {
   IDEMPOTENCY_IN_FLIGHT: 1,
   DATABASE_UNAVAILABLE: 2,
+  DURABILITY_LOST: 2,
   OVERLOADED: 2,
   SHUTTING_DOWN: 2,
   TIMED_OUT: 2,

@@ -86,6 +86,7 @@ export function refusedForm(body: unknown, { code, message, faults }: Refusal): 
       }
     case 'IDEMPOTENCY_IN_FLIGHT':
     case 'DATABASE_UNAVAILABLE':
+    case 'DURABILITY_LOST':
     case 'INTERNAL':
     case 'OVERLOADED':
     case 'TIMED_OUT':
