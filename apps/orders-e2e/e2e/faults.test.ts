@@ -1,5 +1,6 @@
 import { createCluster, createScratchDatabase } from '@orders/database/testing'
 import t from 'tap'
+import { delayCommits, placeCarelessly } from '../src/faults/careless-database.ts'
 import { check } from '../src/faults/checker.ts'
 import { place, send } from '../src/faults/http.ts'
 import type { Journal } from '../src/faults/journal.ts'
@@ -129,12 +130,8 @@ t.test('the checker sees orders that a crash undid', async (t) => {
   const cluster = await createCluster(t)
   const service = await serve(t, { DATABASE_URL: cluster.url })
   const client = await connect(t, cluster.url)
-  // Only now: the service refuses to start on such a database.
-  await client.query('ALTER DATABASE orders SET synchronous_commit = off')
-  await client.query("ALTER SYSTEM SET wal_writer_delay = '10s'")
-  await client.query("ALTER SYSTEM SET wal_writer_flush_after = '1GB'")
-  await client.query('SELECT pg_reload_conf()')
-  await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'orders'")
+  await delayCommits(client)
+  await placeCarelessly(client)
   const load = startLoad(service.url)
   let lost = 0
   for (let round = 0; round < 5 && lost === 0; round++) {
