@@ -22,6 +22,9 @@ const plans = {
 // A database or a role may have another value, and a session's own comes first. A standby's may be set in the address.
 const durable = '-c synchronous_commit=on'
 
+// A statement whose connection was closed meanwhile ends within this many milliseconds, instead of running to its end.
+const cancel = '-c client_connection_check_interval=250'
+
 /**
  * Options of every pool that serves requests (times in milliseconds).
  *
@@ -32,7 +35,7 @@ export function connectionOptions(url: string, { max = 10, role = 'orders_app' }
   const { connectionString, options } = splitOptions(url)
   return {
     connectionString,
-    options: `${durable} ${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO ${plans[role]}`,
+    options: `${durable} ${cancel} ${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO ${plans[role]}`,
     application_name: 'orders',
     max,
     types,

@@ -98,9 +98,14 @@ export function openDatabase(
     return followUp ? burstInTwo(setting, statement, followUp) : write(setting, statement)
   }
 
-  /** The same for a read: PostgreSQL refuses whatever would write. */
-  function readInTenant<Row extends object>(orgId: string, statement: Statement): Promise<Row[]> {
-    return read(reading(setTenant(orgId)), statement)
+  /**
+   * The same for a read: PostgreSQL refuses whatever would write. When the signal aborts, the promise rejects with its
+   * reason, and PostgreSQL cancels the statement because its connection is closed.
+   */
+  function readInTenant<Row extends object>(orgId: string, statement: Statement, signal?: AbortSignal): Promise<Row[]> {
+    const statements = [reading(setTenant(orgId)), statement]
+    if (!signal) return read(...statements)
+    return withClient((client) => abortable(signal, runBurst(client, statements))).then(lastRows<Row>)
   }
 
   /** A read of what a user may see in whatever organisation: the own row, the own memberships, their organisations. */
@@ -237,6 +242,19 @@ export function connectDatabase(
     return pool.end()
   }
   return { database, close }
+}
+
+/** Settles as `work` does, or rejects with the reason of the signal if that aborts first. */
+async function abortable<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  signal.addEventListener('abort', abort)
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 const lastRows = <Row extends object>(results: pg.QueryResult[]) => results.at(-1)?.rows as Row[]
