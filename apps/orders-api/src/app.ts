@@ -34,6 +34,7 @@ import problems from './plugins/problems.ts'
 import query from './plugins/query.ts'
 import rateLimits from './plugins/rate-limits.ts'
 import requestMetrics from './plugins/request-metrics.ts'
+import scans from './plugins/scans.ts'
 import slowBody from './plugins/slow-body.ts'
 import strictJson from './plugins/strict-json.ts'
 import view from './plugins/view.ts'
@@ -94,6 +95,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
   const isPublic = config.ADMIN_PORT === undefined && config.AUTH_MODE === 'open'
   await server.register(metrics, { endpoint: isPublic ? '/metrics' : null })
   await server.register(longResponses, { ...given.longResponses, setting: config.CONCURRENCY_LIMITS })
+  await server.register(scans, { setting: config.CONCURRENCY_LIMITS })
   await server.register(orders, {
     defaultCurrency: config.DEFAULT_CURRENCY,
     cosmosEndpoint: config.HISTORY_COSMOS_ENDPOINT,

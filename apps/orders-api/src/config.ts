@@ -85,7 +85,7 @@ export const Settings = Type.Object({
     Type.String({
       pattern: concurrencyPattern,
       examples: ['org-streams=500,user-streams=100'],
-      description: `Long responses at a time in this process, by organisation and by user, other than ${defaultConcurrency}.`,
+      description: `Long responses and scans (statistics, and lists by filters without an index) at a time in this process, by organisation and by user, other than ${defaultConcurrency}.`,
     }),
   ),
   REDIS_URL: Type.Optional(

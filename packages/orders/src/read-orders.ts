@@ -17,6 +17,12 @@ export const maxPage = 200
 /** Rows that are read at once: a page of large orders is full before all of them are read. */
 const stepRows = 50
 
+const ofIndexes = new Set(['project_id', 'created_from', 'created_to'])
+
+/** Whether an index finds the rows of a page: else PostgreSQL may visit all orders of the organisation. */
+export const isIndexed = (filter: OrderFilter): boolean =>
+  Object.entries(filter).every(([name, value]) => value === undefined || ofIndexes.has(name))
+
 /** Reads. Requests for single orders, and requests for one and the same page, share a query. */
 export function createReading(database: Database, history: EventStore, cursorKey: Buffer) {
   const cursors = createCursors(cursorKey)
@@ -50,20 +56,29 @@ export function createReading(database: Database, history: EventStore, cursorKey
     return order
   }
 
-  /** Newest first. The same object may answer several requests: do not change it. Throws CURSOR_INVALID. */
-  function listOrders(orgId: string, page: Page): Promise<OrderPage> {
+  /**
+   * Newest first. The same object may answer several requests: do not change it. With a signal, a query of its own reads
+   * the page until that aborts. Throws CURSOR_INVALID.
+   */
+  function listOrders(orgId: string, page: Page, signal?: AbortSignal): Promise<OrderPage> {
     const scope = JSON.stringify([orgId, Object.entries(page.filter).sort()])
+    if (signal) return readPage(orgId, page, scope, signal)
     return pages.add(`${scope} ${page.limit} ${page.cursor ?? ''}`, { orgId, page, scope })
   }
 
-  async function readPage(orgId: string, { filter, limit, cursor }: Page, scope: string): Promise<OrderPage> {
+  async function readPage(
+    orgId: string,
+    { filter, limit, cursor }: Page,
+    scope: string,
+    signal?: AbortSignal,
+  ): Promise<OrderPage> {
     const size = Math.min(limit, maxPage)
     const data: Order[] = []
     const hasRoom = createRoom()
     let last = cursor === undefined ? undefined : cursors.open(scope, cursor)
     for (let more = true; more && data.length < size; ) {
       const step = Math.min(stepRows, size - data.length)
-      const rows = await database.readInTenant<OrderRow>(orgId, selectPage(orgId, filter, step, last))
+      const rows = await database.readInTenant<OrderRow>(orgId, selectPage(orgId, filter, step, last), signal)
       more = rows.length > step
       for (const row of rows.slice(0, step)) {
         const order = toOrder(row)
@@ -97,8 +112,8 @@ export function createReading(database: Database, history: EventStore, cursorKey
   }
 
   /** Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. */
-  function orderStats(orgId: string, from: string, to: string): Promise<OrderStats['data']> {
-    return database.readInTenant(orgId, selectStats(orgId, from, to))
+  function orderStats(orgId: string, from: string, to: string, signal?: AbortSignal): Promise<OrderStats['data']> {
+    return database.readInTenant(orgId, selectStats(orgId, from, to), signal)
   }
 
   return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }

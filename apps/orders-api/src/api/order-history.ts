@@ -100,7 +100,7 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: Type.Ref(OrderStats), ...callerRefusals() },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const to = request.query.to === undefined ? await now() : instantOf('/to', request.query.to)
       const earliest = new Date(Math.max(Date.parse(to) - 30 * dayMs, startOfTime)).toISOString()
       const from = request.query.from === undefined ? earliest : instantOf('/from', request.query.from)
@@ -112,7 +112,10 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
             : ['/from', `must be at most ${maxStatsDays} days before /to`]
         throw new OrdersError('VALIDATION_FAILED', `In the querystring, ${path} ${message}.`, [{ path, message }])
       }
-      return { from, to, data: await orders.orderStats(request.orgId, from, to) }
+      const data = await reply.scan(`stats ${from} ${to}`, (signal) =>
+        orders.orderStats(request.orgId, from, to, signal),
+      )
+      return { from, to, data }
     },
   )
 }

@@ -7,6 +7,7 @@ import { etagOf } from './answer.ts'
 import { filterOf } from './filter.ts'
 import { claimOf, IdempotencyHeaders, sendStored } from './idempotency.ts'
 import { matches, requireMatch } from './preconditions.ts'
+import { readPage } from './read-page.ts'
 import { callerRefusals } from './refusals.ts'
 
 export const OrderParams = Type.Object({ id: OrderId })
@@ -71,7 +72,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const { limit, cursor } = request.query
-      const page = await orders.listOrders(request.orgId, { filter: filterOf(request.query), limit, cursor })
+      const page = await readPage(reply as never, { filter: filterOf(request.query), limit, cursor })
       if (page.next_cursor) reply.header('link', `<${nextPage(request.url, page.next_cursor)}>; rel="next"`)
       let body = pageBodies.get(page)
       if (!body) {

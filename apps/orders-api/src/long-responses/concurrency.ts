@@ -1,6 +1,6 @@
 import { OrdersError } from '@orders/orders'
 
-/** Long responses at a time: of one process, of one organisation in it, and of one user in it. */
+/** Long responses and scans at a time: of one process, of one organisation in it, and of one user in it. */
 const defaults = {
   streams: 1500,
   'org-streams': 500,
@@ -12,10 +12,14 @@ const defaults = {
   imports: 32,
   'org-imports': 8,
   'user-imports': 4,
+  /** Reads without a bound on the rows that PostgreSQL visits. The rest of the pool is for writes and other reads. */
+  scans: 3,
+  'org-scans': 2,
+  'user-scans': 2,
 }
 
 export type ConcurrencyLimit = keyof typeof defaults
-export type Kind = 'stream' | 'export' | 'import'
+export type Kind = 'stream' | 'export' | 'import' | 'scan'
 
 export const concurrencyLimits = Object.keys(defaults) as ConcurrencyLimit[]
 
@@ -27,10 +31,11 @@ export const defaultConcurrency = Object.entries(defaults)
   .map(([name, limit]) => `${name}=${limit}`)
   .join(',')
 
-function readLimits(setting: string | undefined): Record<ConcurrencyLimit, number> {
-  if (!setting) return defaults
+function readLimits(setting: string | undefined, scans: number): Record<ConcurrencyLimit, number> {
+  const preset = { ...defaults, scans: Math.max(1, Math.min(defaults.scans, scans)) }
+  if (!setting) return preset
   const pairs = setting.split(',').map((text) => text.split('='))
-  return { ...defaults, ...Object.fromEntries(pairs.map(([name, limit]) => [name, Number(limit)])) }
+  return { ...preset, ...Object.fromEntries(pairs.map(([name, limit]) => [name, Number(limit)])) }
 }
 
 /** Who opens a response. Requests without a token have no user, and only the other limits apply. */
@@ -40,11 +45,13 @@ type Options = {
   /** See CONCURRENCY_LIMITS. */
   setting: string | undefined
   onRateLimited: (limit: ConcurrencyLimit) => void
+  /** Most scans for which the pool has connections, unless the setting says otherwise. */
+  scans?: number
 }
 
 /** Counts the long responses of this process, and refuses those beyond the limits. */
-export function createSlots({ setting, onRateLimited }: Options) {
-  const limits = readLimits(setting)
+export function createSlots({ setting, onRateLimited, scans = defaults.scans }: Options) {
+  const limits = readLimits(setting, scans)
   const taken = new Map<string, number>()
   const add = (key: string, count: number) => {
     const sum = (taken.get(key) ?? 0) + count
@@ -56,26 +63,36 @@ export function createSlots({ setting, onRateLimited }: Options) {
    * Takes a slot and returns the function that gives it back. Throws RATE_LIMITED, which states the limit of the user or
    * of the organisation, and OVERLOADED, which states that of the process.
    */
-  function take(kind: Kind, { userId, orgId }: Holder): () => void {
-    const scopes = [
-      { limit: `${kind}s` as const, key: kind },
-      { limit: `org-${kind}s` as const, key: `${kind} of organisation ${orgId}` },
-      ...(userId === undefined ? [] : [{ limit: `user-${kind}s` as const, key: `${kind} of user ${userId}` }]),
-    ]
-    // The narrowest limit first: it is the one that the client can act on.
-    for (const { limit, key } of scopes.toReversed()) {
-      if ((taken.get(key) ?? 0) < limits[limit]) continue
-      onRateLimited(limit)
-      throw new OrdersError(limit === `${kind}s` ? 'OVERLOADED' : 'RATE_LIMITED', messageOf(limit, limits[limit]))
-    }
+  function take(kind: Kind, holder: Holder): () => void {
+    const limit = findFull(kind, holder)
+    if (limit) throw refuse(limit)
+    const scopes = scopesOf(kind, holder)
     for (const { key } of scopes) add(key, 1)
     return () => {
       for (const { key } of scopes) add(key, -1)
     }
   }
 
-  return { take }
+  /** The limit that leaves the holder no slot; undefined if there is one. */
+  const findFull = (kind: Kind, holder: Holder): ConcurrencyLimit | undefined =>
+    // The narrowest limit first: it is the one that the client can act on.
+    scopesOf(kind, holder)
+      .toReversed()
+      .find(({ limit, key }) => (taken.get(key) ?? 0) >= limits[limit])?.limit
+
+  function refuse(limit: ConcurrencyLimit): OrdersError {
+    onRateLimited(limit)
+    return new OrdersError(limit.includes('-') ? 'RATE_LIMITED' : 'OVERLOADED', messageOf(limit, limits[limit]))
+  }
+
+  return { take, findFull, refuse }
 }
+
+const scopesOf = (kind: Kind, { userId, orgId }: Holder) => [
+  { limit: `${kind}s` as const, key: kind },
+  { limit: `org-${kind}s` as const, key: `${kind} of organisation ${orgId}` },
+  ...(userId === undefined ? [] : [{ limit: `user-${kind}s` as const, key: `${kind} of user ${userId}` }]),
+]
 
 function messageOf(limit: ConcurrencyLimit, figure: number): string {
   const [scope, kinds] = limit.includes('-') ? limit.split('-') : ['', limit]

@@ -1,6 +1,7 @@
 import type { Order } from '@orders/schema'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { may } from '../access/rules.ts'
+import { readPage } from '../api/read-page.ts'
 import { toldOf } from '../plugins/problems.ts'
 import { readValues } from './fields.ts'
 import { listUrl, readFilter } from './filter-form.ts'
@@ -15,8 +16,10 @@ const patienceMs = 500
 
 /** The orders of the organisation: a filtered page of them, their totals, and a form for the next one. */
 export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { defaultCurrency: string }) {
-  const { orders } = app
-  const readStats = sharing(orders.orderStats)
+  const { orders, scans } = app
+  const readStats = sharing((orgId: string, from: string, to: string) =>
+    scans.read(`${orgId} stats ${from} ${to}`, { orgId, userId: undefined }, () => orders.orderStats(orgId, from, to)),
+  )
 
   /** Totals of very many orders take long, or longer than they may; the list does not wait for them. */
   function readTotals(request: FastifyRequest, currency: string | undefined) {
@@ -35,7 +38,7 @@ export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { de
     const { cursor } = readValues(request.query, ['cursor'])
     const refused = Object.keys(errors).length > 0
     const [list, totals] = await Promise.all([
-      refused ? undefined : orders.listOrders(request.orgId, { filter, limit: pageSize, cursor: cursor || undefined }),
+      refused ? undefined : readPage(reply, { filter, limit: pageSize, cursor: cursor || undefined }),
       readTotals(request, filter.currency),
     ])
     return reply.code(refused ? 400 : 200).page('orders', {
