@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process'
+import http from 'node:http'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createScratchDatabase } from '@orders/database/testing'
+import type { Client } from 'pg'
+import t, { type Test } from 'tap'
+import { until } from '../src/faults/careless-database.ts'
+import { keepAlive, send } from '../src/faults/http.ts'
+import { serve } from '../src/faults/service-process.ts'
+import { connect } from '../src/faults/session.ts'
+
+const ordersOfNoisy = 150_000
+const days = 300
+const attackers = 16
+const rounds = 60
+/** So many show that the service fails; each takes seconds. */
+const maxFailures = 10
+/** p99 of the quiet organisation during the attack is at most this many times its p99 before. */
+const maxSlowdown = 3
+/** Below this many milliseconds, the difference is that of a busy machine. */
+const floorMs = 600
+const guestKeys = join(import.meta.dirname, '../../orders-api/src/guest-keys.ts')
+t.setTimeout(280_000)
+
+type Guest = { authorization: string; orgId: string }
+
+async function signIn(url: string): Promise<Guest> {
+  const { access_token, org } = JSON.parse((await send(`${url}/api/v1/auth/guest`, { method: 'POST' })).body)
+  return { authorization: `Bearer ${access_token}`, orgId: org.id }
+}
+
+/** A guest with many orders and a guest with few, in one database for all tests. */
+async function prepare(t: Test) {
+  const { url: DATABASE_URL } = await createScratchDatabase(t)
+  const GUEST_KEYS = execFileSync(process.execPath, [guestKeys], { encoding: 'utf8' })
+  const settings = { DATABASE_URL, GUEST_KEYS, RATE_LIMITS: 'off' }
+  const { url } = await serve(t, settings)
+  const [noisy, quiet] = [await signIn(url), await signIn(url)]
+  const admin = await connect(t, DATABASE_URL)
+  await admin.query('SET synchronous_commit = off')
+  await admin.query(
+    `INSERT INTO orders (org_id, id, amount, currency, description, created_at)
+      SELECT $1, 'n-' || i, 1 + i % 1000, CASE i % 3 WHEN 0 THEN 'USD' ELSE 'EUR' END, 'Order number ' || i,
+        now() - i * interval '${days} days' / ${ordersOfNoisy}
+      FROM generate_series(1, ${ordersOfNoisy}) AS i`,
+    [noisy.orgId],
+  )
+  await admin.query('ANALYZE orders')
+  return { url, settings, noisy, quiet, admin }
+}
+
+const prepared = await prepare(t)
+
+const range = () => {
+  const to = new Date()
+  return `from=${new Date(to.getTime() - days * 86_400_000).toISOString()}&to=${to.toISOString()}`
+}
+const statistics = () => `/api/v1/orders/stats?${range()}`
+const search = (n = Math.random()) => `/api/v1/orders?q=nothing-${n}`
+
+/** Clients that send one such request after the other until they are stopped; counts the statuses. */
+function attack(url: string, { authorization }: Guest, path: () => string) {
+  const statuses: Record<string, number> = {}
+  let running = true
+  const agent = keepAlive()
+  const work = Array.from({ length: attackers }, async () => {
+    while (running) {
+      const options = { headers: { authorization }, agent, timeoutMs: 60_000 }
+      const status = await send(`${url}${path()}`, options).then(({ status }) => status, String)
+      statuses[status] = (statuses[status] ?? 0) + 1
+      if (status !== 200) await delay(100)
+    }
+  })
+  return {
+    statuses,
+    async stop() {
+      running = false
+      await Promise.all(work)
+      agent.destroy()
+    },
+  }
+}
+
+/** Places, reads and lists orders, one request after the other: failures, and the time that the slowest hundredth takes. */
+async function use(url: string, { authorization }: Guest) {
+  const times: number[] = []
+  const failures: string[] = []
+  const agent = keepAlive()
+  const call = async (path: string, body?: object) => {
+    const began = performance.now()
+    const method = body ? 'POST' : 'GET'
+    const options = { method, headers: { authorization }, agent, timeoutMs: 30_000, ...(body && { body }) } as const
+    const answer = await send(`${url}/api/v1${path}`, options).catch((error: Error) => error)
+    times.push(performance.now() - began)
+    if (answer instanceof Error || answer.status >= 400) failures.push(`${method} ${path} ${JSON.stringify(answer)}`)
+    return answer instanceof Error ? undefined : answer
+  }
+  for (let round = 0; round < rounds && failures.length < maxFailures; round++) {
+    const placed = await call('/orders', { amount: 1 })
+    if (placed?.status === 201) await call(`/orders/${JSON.parse(placed.body).id}`)
+    await call('/orders?limit=20')
+  }
+  agent.destroy()
+  return { failures, p99: times.sort((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1] ?? 0 }
+}
+
+async function compare(t: Test, url: string, path: () => string) {
+  const { noisy, quiet } = prepared
+  await use(url, quiet) // connections and plans
+  const before = await use(url, quiet)
+  const attacking = attack(url, noisy, path)
+  await until(async () => (attacking.statuses[200] ?? 0) > 0)
+  const during = await use(url, quiet)
+  await attacking.stop()
+  t.comment(`p99 ${Math.round(before.p99)} ms before, ${Math.round(during.p99)} ms during the attack`)
+  t.comment(`the attackers got ${JSON.stringify(attacking.statuses)}`)
+  t.strictSame(before.failures, [])
+  return { ...during, allowed: Math.max(maxSlowdown * before.p99, floorMs), statuses: attacking.statuses }
+}
+
+for (const [name, path] of [
+  ['statistics', statistics],
+  ['searches', () => search()],
+] as const) {
+  t.test(`16 concurrent ${name} of one organisation fail no request of another`, async (t) => {
+    const { failures, p99, allowed, statuses } = await compare(t, prepared.url, path)
+
+    t.strictSame(failures, [])
+    t.ok(p99 <= allowed, `p99 ${Math.round(p99)} ms of at most ${Math.round(allowed)} ms`)
+    t.strictSame(
+      Object.keys(statuses).filter((status) => !/^(200|429|503)$/.test(status)),
+      [],
+    )
+  })
+}
+
+t.test('PostgreSQL cancels a search whose client has left', async (t) => {
+  const { url, noisy, admin } = prepared
+  await slowDown(admin)
+  t.teardown(() => admin.query('DROP POLICY slow ON orders'))
+  for (let n = 0; n < 4; n++) {
+    const request = http.get(`${url}${search(n)}`, { headers: { authorization: noisy.authorization }, agent: false })
+    request.on('error', () => {})
+    await until(async () => (await ageOfSearch(admin)) !== undefined)
+    request.destroy()
+    let oldest = 0
+    await until(async () => {
+      const age = await ageOfSearch(admin)
+      oldest = Math.max(oldest, age ?? 0)
+      return age === undefined
+    })
+    t.ok(oldest < 3.5, `it ran for ${oldest} s, and may run for 4 s`)
+  }
+})
+
+t.test('without the limits, the same statistics fail or delay requests of another organisation', async (t) => {
+  const limits = { CONCURRENCY_LIMITS: 'scans=100,org-scans=100,user-scans=100', DATABASE_POOL_MAX: '4' }
+  const { url } = await serve(t, { ...prepared.settings, ...limits })
+
+  const { failures, p99, allowed } = await compare(t, url, statistics)
+
+  t.ok(failures.length > 0 || p99 > allowed, `${failures.length} failures, p99 ${Math.round(p99)} ms`)
+})
+
+/** Each row that is read takes a millisecond. */
+async function slowDown(admin: Client): Promise<void> {
+  await admin.query('CREATE POLICY slow ON orders AS RESTRICTIVE FOR SELECT USING (pg_sleep(0.001) IS NOT NULL)')
+}
+
+/** Seconds since the oldest search began, by the clock of PostgreSQL; undefined if none runs. */
+async function ageOfSearch(admin: Client): Promise<number | undefined> {
+  const { rows } = await admin.query<{ age: number }>(
+    `SELECT extract(epoch FROM clock_timestamp() - query_start)::float8 AS age FROM pg_stat_activity
+      WHERE application_name = 'orders' AND state = 'active' AND query LIKE '%ilike%' ORDER BY age DESC LIMIT 1`,
+  )
+  return rows[0]?.age
+}
