@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import http from 'node:http'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import { createScratchDatabase } from '@orders/database/testing'
 import t from 'tap'
 import { send } from '../src/faults/http.ts'
@@ -89,4 +91,21 @@ t.test('SIGTERM ends a long import with its report, a slow export and a stream, 
   const { through_line } = report.failure
   const last = await send(`${again.url}/orders/line-${through_line - 2}`)
   t.equal(last.status, 200, 'each line up to through_line is placed')
+})
+
+t.test('a service that does not end its imports breaks them off', async (t) => {
+  const { url: DATABASE_URL } = await createScratchDatabase(t)
+  const preload = pathToFileURL(join(import.meta.dirname, '../src/faults/without-drain.ts')).href
+  const service = await serve(t, { DATABASE_URL, DRAIN_DELAY_MS: '0', NODE_OPTIONS: `--import=${preload}` })
+  const lines = open(`${service.url}/orders/import`, { method: 'POST', headers: ndjson })
+  lines.request.write('{}\n')
+  const reading = readAll(await lines.response)
+  const sending = sendLines(lines.request, reading)
+
+  service.kill('SIGTERM')
+  const [{ text, complete }] = await Promise.all([reading, sending])
+  await service.exited
+
+  t.equal(complete, false)
+  t.notMatch(text, /"type":"report"/)
 })
