@@ -17,11 +17,16 @@ import { nameEnvoy, repinImages, serverImages } from './pinned-images.ts'
 import { readPrograms } from './program-paths.ts'
 import { provenance } from './provenance.ts'
 import { type Context, runScenario, summary } from './scenario/step.ts'
-import { requiredSteps, steps } from './scenario/steps.ts'
+import { requiredSteps, shortSteps, steps } from './scenario/steps.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: 'string' }, hold: { type: 'boolean' }, 'keep-logs': { type: 'string' } },
+  options: {
+    only: { type: 'string' },
+    short: { type: 'boolean' },
+    hold: { type: 'boolean' },
+    'keep-logs': { type: 'string' },
+  },
 })
 const [folder = ''] = positionals
 // The address of the gateway's Service in the target `local`.
@@ -31,7 +36,7 @@ const programs = await readPrograms()
 const machine = await boot(folder, programs)
 try {
   const context = await deployable(machine, programs)
-  const rows = await runScenario(steps, context, requiredSteps, values.only)
+  const rows = await runScenario(values.short ? shortSteps : steps, context, requiredSteps, values.only)
   process.exitCode = rows.every(({ result }) => result === 'passed') ? 0 : 1
   console.log(`\n${provenance(await wantedCharts()).join('\n')}\n\n${summary(rows)}`)
 } catch (error) {

@@ -15,9 +15,10 @@ const root = join(import.meta.dirname, '../../..')
 
 const usage = `Starts Kubernetes and Argo CD on this machine, deploys this commit by Git, and tests it as an operator would.
 
-Usage: nx run gitops:cluster [--only TEXT] [--hold] [--keep-logs DIR] [--kind]
+Usage: nx run gitops:cluster [--only TEXT] [--short] [--hold] [--keep-logs DIR] [--kind]
 
   --only TEXT      runs the first sync and the steps whose names contain TEXT
+  --short          runs the steps that find what stops a deployment, as .ci/run does
   --hold           keeps the cluster after the steps, until Ctrl-C
   --keep-logs DIR  copies the logs of all programs there
   --kind           uses a cluster of kind instead, which needs Docker and public registries

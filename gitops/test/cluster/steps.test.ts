@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import t from 'tap'
+import { tracesIn } from '../../src/cluster/machine.ts'
 import { probe } from '../../src/cluster/prober.ts'
 import { type Context, runSteps, table } from '../../src/cluster/scenario/step.ts'
 import { type Application, unfinished } from '../../src/cluster/scenario/unfinished.ts'
@@ -79,4 +80,15 @@ t.test('a failed step that others need ends the run, and any other does not', as
   )
   t.same(ran, ['a', 'b', 'c', 'd'])
   t.match(table(rows), /\| b +\| 0 +\| FAILED +\| broken \|/)
+})
+
+t.test('finds what a cluster left on the machine, and nothing else', async (t) => {
+  const left = [
+    '4: cni0    inet 10.244.1.1/24 brd 10.244.1.255 scope global cni0',
+    '1: lo    inet 172.30.0.1/32 scope global lo',
+    '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+    'overlay /tmp/orders-cluster-a1b2c3/node1/kubelet overlay rw 0 0',
+  ]
+  for (const line of left) t.same(tracesIn([`1: lo    inet 127.0.0.1/8 scope host lo\n${line}`]), [line])
+  t.same(tracesIn(['2: eth0    inet 172.17.0.2/16 scope global eth0\n-P INPUT ACCEPT\n/dev/vda / ext4 rw 0 0']), [])
 })

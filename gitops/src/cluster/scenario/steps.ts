@@ -41,3 +41,18 @@ export const steps: Step[] = [
 
 /** Without these, no later step can pass. */
 export const requiredSteps = new Set([firstSync.name])
+
+/** What `.ci/run` has the time for: it finds what stops a deployment. The workflow `e2e.yml` runs every step. */
+export const shortSteps: Step[] = [
+  firstSync,
+  waves,
+  smokeTest,
+  dryRun,
+  admission,
+  networkPolicies,
+  refusals,
+  drift,
+  prune,
+  commitToLive,
+  ...badReleaseSteps.slice(0, 1),
+]
