@@ -116,9 +116,9 @@ export const argocdRules: Record<string, Rule> = {
       : ['tries once, or one commit for ever: set a retry limit above 0, or refresh']),
   ]),
   'application-watches-its-folder': every((app) => {
-    const watched = (app.annotations['argocd.argoproj.io/manifest-generate-paths'] ?? '')
-      .split(';')
-      .map((path) => path.replace(/^\//, ''))
+    const paths = app.annotations['argocd.argoproj.io/manifest-generate-paths']
+    if (paths === undefined) return [] // It watches the whole repository.
+    const watched = paths.split(';').map((path) => path.replace(/^\//, ''))
     const needed = sourcesOf(app).flatMap(({ path, helm }) => [
       path,
       ...(helm?.valueFiles ?? []).map((file) => file.replace('$values/', '')),
