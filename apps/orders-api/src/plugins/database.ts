@@ -28,7 +28,9 @@ async function database(app: FastifyInstance, { url, max, elapsed }: Options) {
     app.log.warn({ err: error }, 'a database connection broke')
     app.meters.onDatabaseError('connection') // of the metrics plugin, which is there before any connection is
   }
+  let ready = false
   const onDurabilityChange = (fault: string | undefined) => {
+    if (!ready) return // The start fails with a sentence about it.
     if (fault) app.log.error({ fault }, 'the database is not durable: writes are refused')
     else app.log.warn('the database is durable again: writes are accepted')
   }
@@ -42,6 +44,7 @@ async function database(app: FastifyInstance, { url, max, elapsed }: Options) {
   const timers: NodeJS.Timeout[] = []
   app.addHook('onReady', async () => {
     await synchronise()
+    ready = true
     timers.push(setInterval(synchronise, synchroniseMs).unref())
     timers.push(setInterval(checkDurability, durabilityCheckMs).unref())
   })
