@@ -41,7 +41,7 @@ export const commitToLive: Step = {
     )
     const took = Math.round((performance.now() - started) / 1000)
     if (took > mostSeconds) throw new Error(`${took} s passed (last reconciled before at ${reconciled}).`)
-    await synced(context, 'the release is complete', 5)
+    await synced(context, 'the release is complete', 5, ['orders'])
     return `${took} s`
   },
 }
