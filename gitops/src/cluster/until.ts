@@ -1,21 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Asks again until `why` has nothing against it; says what it still has whenever that changes. Throws an Error with the
- * last of it after `minutes`.
+ * Calls `why` until it answers no reason to wait, and says its reasons whenever they change. Throws an Error with the last
+ * reasons after `minutes`.
  */
 export async function until(
   what: string,
   minutes: number,
   why: () => Promise<string[]>,
   pauseMs = 1000,
+  say: (line: string) => void = console.log,
 ): Promise<void> {
   const deadline = Date.now() + minutes * 60_000
   let told = ''
   for (;;) {
     const open = (await why().catch((error: Error) => [error.message])).join('\n  ')
-    if (open === '') return console.log(`${what}: done`)
-    if (open !== told) console.log(`${what}:\n  ${open}`)
+    if (open === '') return say(`${what}: done`)
+    if (open !== told) say(`${what}:\n  ${open}`)
     told = open
     if (Date.now() > deadline) throw new Error(`${what} took longer than ${minutes} min:\n  ${open}`)
     await delay(pauseMs)
