@@ -13,7 +13,7 @@ import { promtool } from './promtool.ts'
 
 /**
  * Checks what needs no running service: generated files are what their sources say, promtool takes the rules and every
- * expression of the dashboard, and the rules and the analysis of a canary do what their tests say. Throws an Error that says what is wrong.
+ * expression of the dashboard, and the rules and the analysis of a canary do what their tests say. Throws an Error with what is wrong.
  */
 export async function checkMonitoring(): Promise<void> {
   const stale = staleFiles()
