@@ -17,7 +17,7 @@ export const firstSync: Step = {
       cwd: context.fork.clone,
       maxBuffer: 2 ** 26,
     })
-    await synced(context, 'everything Synced and Healthy', 15)
+    await synced(context, 'everything Synced and Healthy', 25)
     return `${(await applications(context)).length} Applications`
   },
 }
