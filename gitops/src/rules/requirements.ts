@@ -73,6 +73,14 @@ export const requirementRules: Record<string, Rule> = {
         nameOf(application),
         'has hooks, which a commit during a sync would not run: remove the annotation manifest-generate-paths',
       ]),
+  'application-names-its-paths': (set, { sets }) =>
+    ofKind(set, 'Application')
+      .filter(({ metadata }) => metadata.annotations?.['argocd.argoproj.io/manifest-generate-paths'] === undefined)
+      .filter((application) => !resourcesOf(application, sets).some(isHook))
+      .map((application) => [
+        nameOf(application),
+        'is compared at every commit of the repository: add the annotation manifest-generate-paths',
+      ]),
   'waves-wait-for-requirements': (set, { sets }) => {
     const required = requiredBy(set, sets)
     return ofKind(set, 'Application')
