@@ -9,6 +9,8 @@ export interface ReadinessProxy {
   url: string
   /** Resolves once the backend is, or is not, among those that get requests. */
   until(backend: string, ready: boolean): Promise<void>
+  /** From now on no change of a backend reaches the proxy, as news of a restart can reach a cluster's Service late. */
+  hearNothing(): void
   close(): Promise<void>
 }
 
@@ -20,11 +22,13 @@ export async function startReadinessProxy(backends: string[]): Promise<Readiness
   const ready = new Set<string>()
   const agents = new Map(backends.map((backend) => [backend, keepAlive()]))
   let open = true
+  let hears = true
   let turn = 0
 
   async function poll(backend: string) {
     while (open) {
       const answer = await send(`${backend}/readyz`, { timeoutMs: 2000 }).catch(() => undefined)
+      if (!hears) return
       if (answer?.status === 200) ready.add(backend)
       else ready.delete(backend)
       await delay(pollMs)
@@ -56,6 +60,9 @@ export async function startReadinessProxy(backends: string[]): Promise<Readiness
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     until: async (backend, wanted) => {
       while (ready.has(backend) !== wanted) await delay(20)
+    },
+    hearNothing: () => {
+      hears = false
     },
     close: async () => {
       open = false
