@@ -12,8 +12,11 @@ export type QueuedEvent = OrderRow & {
   waits: boolean
 }
 
-/** How many events of a row of the outbox were moved, and the orders that were placed if these are not queued. */
-export type Moved = { org_id: string; moved: number; placed: string[] }
+/**
+ * How many events of a row of the outbox were moved, and the orders that were placed if these are not queued.
+ * `continue_from` is the last organisation that was visited if more may follow.
+ */
+export type Moved = { org_id: string; moved: number; placed: string[]; continue_from: string | null }
 
 export type Lane = { lane: number; lease: number }
 
@@ -23,20 +26,38 @@ const lanes = 64
 const laneOf = `hashtext(org_id || order_id) & ${lanes - 1}`
 
 /**
- * Moves the oldest `limit` events, and the rest of the row that the last of them is in, from the outbox to the log and
- * the queue, in one statement: each is in both or in neither. One process at a time moves, so that an organisation's
- * positions follow the order of its events; others move nothing. `queued` are the events that go to the queue; if none
- * do, the ids of the orders that were placed are answered. Each webhook that wants an event gets a delivery of it; types
- * are looked up only for organisations that have webhooks. Answers a Moved for each row, oldest first.
+ * Moves about `limit` events, in whole rows, from the outbox to the log and the queue, in one statement: each is in both
+ * or in neither. One process at a time moves, so that an organisation's positions follow the order of its events; others
+ * move nothing. `queued` are the events that go to the queue; if none do, the ids of the orders that were placed are
+ * answered. Each webhook that wants an event gets a delivery of it; types are looked up only for organisations that have
+ * webhooks. Answers a Moved for each row, oldest first.
+ *
+ * Organisations take turns: up to `orgs` of them, in the order of their ids from `fromOrg` on, offer their oldest rows.
+ * The oldest row of all leaves, so that none waits for ever. The other rows leave in the order of the events that their
+ * organisation has up to them, so a single order does not wait for the backlog of another organisation.
  */
-export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none'): Statement {
+export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none', fromOrg: string, orgs: number): Statement {
   return {
     name: 'move_events',
-    text: `WITH taken AS (
-        DELETE FROM outbox WHERE id IN (
-          SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
-            SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(${moverLock})) ORDER BY id LIMIT $1))
-          WHERE through - events < $1)
+    text: `WITH RECURSIVE waiting AS (
+        (SELECT org_id FROM outbox WHERE org_id >= $3 AND (SELECT pg_try_advisory_xact_lock(${moverLock}))
+          ORDER BY org_id LIMIT 1)
+        UNION ALL
+        SELECT following.org_id FROM waiting w, LATERAL (
+          SELECT org_id FROM outbox o WHERE o.org_id > w.org_id ORDER BY o.org_id LIMIT 1) following
+      ), visited AS MATERIALIZED (
+        SELECT org_id FROM waiting LIMIT $4
+      ), offered AS (
+        SELECT o.*, sum(events) OVER (PARTITION BY o.org_id ORDER BY o.id) AS share, o.id = min(o.id) OVER () AS oldest
+        FROM visited v, LATERAL (
+          SELECT org_id, id, events FROM outbox WHERE org_id = v.org_id
+          ORDER BY id LIMIT 1 + 4 * $1 / (SELECT count(*) FROM visited)) o
+      ), chosen AS MATERIALIZED (
+        SELECT id FROM (
+          SELECT id, oldest, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, id) AS through FROM offered)
+        WHERE oldest OR through < $1
+      ), taken AS (
+        DELETE FROM outbox WHERE id = ANY (ARRAY(SELECT id FROM chosen))
         RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids, events
       ), numbered AS (
         SELECT *, sum(events) OVER (PARTITION BY org_id ORDER BY id) AS through,
@@ -64,9 +85,11 @@ export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none'): St
         WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
       SELECT org_id, events AS moved, pg_notify('events', org_id::text),
-        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed
+        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed,
+        CASE WHEN (SELECT count(*) FROM visited) = $4
+          THEN (SELECT org_id FROM visited ORDER BY org_id DESC LIMIT 1) END AS continue_from
       FROM taken ORDER BY id`,
-    values: [limit, queued],
+    values: [limit, queued, fromOrg, orgs],
   }
 }
 

@@ -12,7 +12,7 @@ const { effect } = createProcessing({ database: undefined as never, onEvents: ()
 const limits = { room: 1, failingRoom: 1, leaseSeconds: 1, perWebhook: 1, perOrg: 1 }
 
 const statements = {
-  move: moveEvents(500, 'none'),
+  move: moveEvents(500, 'none', org, 500),
   confirmMoved: effect.of(org, []),
   confirmPlaced: confirmPlaced(org, []),
   lease: leaseLanes(8, 30),

@@ -134,7 +134,7 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   countOtherOwners: () => recorded((trx) => people.countOtherOwners(trx, org, org)),
   selectMemberIds: () => recorded((trx) => people.selectMemberIds(trx, org)),
   hasMembership: () => recorded((trx) => people.hasMembership(trx, org)),
-  moveEvents: () => relays.moveEvents(2000, 'all'),
+  moveEvents: () => relays.moveEvents(2000, 'all', org, 500),
   leaseLanes: () => relays.leaseLanes(8, 30),
   selectQueued: () => relays.selectQueued(lanes, 25),
   finishBatch: () => relays.finishBatch(lanes, [1, 2]),

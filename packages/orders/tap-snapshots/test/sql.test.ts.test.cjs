@@ -445,11 +445,25 @@ exports[`test/sql.test.ts > TAP > lockWebhook > lockWebhook 1`] = `
 `
 
 exports[`test/sql.test.ts > TAP > moveEvents > moveEvents 1`] = `
-WITH taken AS (
-        DELETE FROM outbox WHERE id IN (
-          SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
-            SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7106115001)) ORDER BY id LIMIT $1))
-          WHERE through - events < $1)
+WITH RECURSIVE waiting AS (
+        (SELECT org_id FROM outbox WHERE org_id >= $3 AND (SELECT pg_try_advisory_xact_lock(7106115001))
+          ORDER BY org_id LIMIT 1)
+        UNION ALL
+        SELECT following.org_id FROM waiting w, LATERAL (
+          SELECT org_id FROM outbox o WHERE o.org_id > w.org_id ORDER BY o.org_id LIMIT 1) following
+      ), visited AS MATERIALIZED (
+        SELECT org_id FROM waiting LIMIT $4
+      ), offered AS (
+        SELECT o.*, sum(events) OVER (PARTITION BY o.org_id ORDER BY o.id) AS share, o.id = min(o.id) OVER () AS oldest
+        FROM visited v, LATERAL (
+          SELECT org_id, id, events FROM outbox WHERE org_id = v.org_id
+          ORDER BY id LIMIT 1 + 4 * $1 / (SELECT count(*) FROM visited)) o
+      ), chosen AS MATERIALIZED (
+        SELECT id FROM (
+          SELECT id, oldest, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, id) AS through FROM offered)
+        WHERE oldest OR through < $1
+      ), taken AS (
+        DELETE FROM outbox WHERE id = ANY (ARRAY(SELECT id FROM chosen))
         RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids, events
       ), numbered AS (
         SELECT *, sum(events) OVER (PARTITION BY org_id ORDER BY id) AS through,
@@ -478,12 +492,16 @@ WITH taken AS (
         WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
       SELECT org_id, events AS moved, pg_notify('events', org_id::text),
-        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed
+        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed,
+        CASE WHEN (SELECT count(*) FROM visited) = $4
+          THEN (SELECT org_id FROM visited ORDER BY org_id DESC LIMIT 1) END AS continue_from
       FROM taken ORDER BY id
 
 [
  2000,
- "all"
+ "all",
+ "00000000-0000-7000-8000-000000000000",
+ 500
 ]
 `
 
