@@ -29,8 +29,7 @@ const laneOf = `hashtext(org_id || order_id) & ${lanes - 1}`
  * Moves about `limit` events, in whole rows, from the outbox to the log and the queue, in one statement: each is in both
  * or in neither. One process at a time moves, so that an organisation's positions follow the order of its events; others
  * move nothing. `queued` are the events that go to the queue; if none do, the ids of the orders that were placed are
- * answered. Each webhook that wants an event gets a delivery of it; types are looked up only for organisations that have
- * webhooks. Answers a Moved for each row, oldest first.
+ * answered. Each row is left for the fan-out to each enabled webhook. Answers a Moved for each row, oldest first.
  *
  * Organisations take turns: up to `orgs` of them, in the order of their ids from `fromOrg` on, offer their oldest rows.
  * The oldest row of all leaves, so that none waits for ever. The other rows leave in the order of the events that their
@@ -69,20 +68,15 @@ export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none', fro
       ), logged AS (
         INSERT INTO event_log (org_id, position, sequence, order_ids, events)
         SELECT org_id, position - org_events + through, sequence, order_ids, events
-        FROM numbered JOIN positions USING (org_id)
+        FROM numbered JOIN positions USING (org_id) RETURNING org_id, position, events
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
         SELECT ${laneOf}, org_id, order_id, sequence
         FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
         WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
-      ), wanted AS MATERIALIZED (
-        SELECT t.org_id, o.order_id, t.sequence, w.id AS webhook_id, w.event_types
-        FROM webhooks w JOIN taken t ON t.org_id = w.org_id, unnest(t.order_ids) AS o (order_id) WHERE w.enabled
-      ), fanned_out AS (
-        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
-        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
-        FROM wanted w, ${lateralOrder('w')}, ${lateralEvent('w')}
-        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
+      ), to_fan_out AS (
+        INSERT INTO webhook_fanouts (org_id, webhook_id, position, events)
+        SELECT w.org_id, w.id, l.position, l.events FROM webhooks w JOIN logged l ON l.org_id = w.org_id WHERE w.enabled
       )
       SELECT org_id, events AS moved, pg_notify('events', org_id::text),
         CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed,

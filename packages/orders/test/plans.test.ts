@@ -4,6 +4,7 @@ import pg from 'pg'
 import t from 'tap'
 import { claimDeliveries, finishDelivery } from '../src/delivery-repository.ts'
 import { selectLogged } from '../src/event-log.ts'
+import { fanOut } from '../src/fanout-repository.ts'
 import { confirmPlaced, createProcessing } from '../src/process-events.ts'
 import { finishBatch, leaseLanes, moveEvents, selectQueued } from '../src/relay-repository.ts'
 
@@ -18,6 +19,7 @@ const statements = {
   lease: leaseLanes(8, 30),
   queued: selectQueued([], 10),
   finishBatch: finishBatch([], []),
+  fanOut: fanOut({ events: 500, due: 500 }),
   claim: claimDeliveries(limits),
   finishDelivery: finishDelivery({} as never, {} as never, 5),
   log: selectLogged(org, 0, 200),

@@ -14,6 +14,7 @@ import {
 import t from 'tap'
 import * as deliveries from '../src/delivery-repository.ts'
 import * as events from '../src/event-repository.ts'
+import * as fanouts from '../src/fanout-repository.ts'
 import * as orderRows from '../src/order-repository.ts'
 import * as people from '../src/people-repository.ts'
 import * as placements from '../src/placement-repository.ts'
@@ -154,6 +155,7 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   insertTest: () => webhooks.insertTest(org, org, 'orders.webhook.test.v1'),
   resendDelivery: () => webhooks.resendDelivery(org, org),
   selectDelivery: () => webhooks.selectDelivery(org, org),
+  fanOut: () => fanouts.fanOut({ events: 500, due: 500 }),
   claimDeliveries: () => deliveries.claimDeliveries(limits),
   finishDelivery: () => deliveries.finishDelivery(claimed, outcome, 5),
   selectDeliveryLag: () => deliveries.selectDeliveryLag,
