@@ -103,7 +103,10 @@ export function leaseLanes(limit: number, leaseSeconds: number): Statement {
   }
 }
 
-/** The oldest events of the lanes, in order. */
+/**
+ * Up to `limit` events of each lane, in order. The organisations of a lane take turns: first the oldest event of each, then
+ * the second, and so on.
+ */
 export function selectQueued(held: Lane[], limit: number): Statement {
   return {
     name: 'select_queued',
@@ -112,7 +115,18 @@ export function selectQueued(held: Lane[], limit: number): Statement {
         e.occurred_at AS updated_at, e.sequence AS version
       FROM (
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
-          LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
+          LATERAL (
+          WITH RECURSIVE waiting AS (
+            (SELECT org_id FROM event_queue WHERE lane = held.lane ORDER BY org_id LIMIT 1)
+            UNION ALL
+            SELECT following.org_id FROM waiting w, LATERAL (
+              SELECT org_id FROM event_queue q WHERE q.lane = held.lane AND q.org_id > w.org_id
+              ORDER BY q.org_id LIMIT 1) following
+          )
+          SELECT offered.* FROM waiting w, LATERAL (
+            SELECT *, row_number() OVER (ORDER BY q.id) AS turn FROM event_queue q
+            WHERE q.lane = held.lane AND q.org_id = w.org_id ORDER BY q.id LIMIT $2) offered
+          ORDER BY turn, id LIMIT $2) q
       ) q, ${lateralOrder('q')}, ${lateralEvent('q')}
       ORDER BY q.id`,
     values: [held.map(({ lane }) => lane), limit],

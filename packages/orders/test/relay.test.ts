@@ -166,6 +166,28 @@ t.test('of more organisations than one move visits, the next move serves the oth
   t.match(await relay.lag(), { outbox: 0 })
 })
 
+t.test('in the queue, the event of another organisation passes a backlog', async (t) => {
+  const batch = 50
+  const service = await start(t, { batch })
+  const { org, url, admin, database, relay, handed } = service
+  const other = await newOrganisation(url)
+  const content = { amount: '1', currency: 'EUR', project_id: null, description: null, metadata: '{}' }
+  const orders = Array.from({ length: 3000 }, (_, i) => ({ ...content, id: `order-${i}` }))
+  await database.runInTenant(org, placeOrders(org, orders))
+  while ((await relay.move()) > 0);
+  await place(service, other, 'a')
+  t.equal(await relay.move(), 1)
+  t.match(await rowsOf(admin, 'SELECT count(DISTINCT lane)::int AS lanes FROM event_queue'), [{ lanes: 64 }])
+
+  for (let lane = 0; lane < 64; lane += 8) await relay.relay()
+
+  t.match(
+    handed.filter(({ org_id }) => org_id === other),
+    [{ id: 'a' }],
+  )
+  t.ok(handed.length < 1000, `${handed.length} of 3001 events have left`)
+})
+
 t.test("side by side, each event goes once and an order's in order", async (t) => {
   const service = await start(t)
   const { orders, org, another, handed } = service

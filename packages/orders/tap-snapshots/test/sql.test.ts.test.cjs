@@ -1063,7 +1063,18 @@ SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), fa
         e.occurred_at AS updated_at, e.sequence AS version
       FROM (
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
-          LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
+          LATERAL (
+          WITH RECURSIVE waiting AS (
+            (SELECT org_id FROM event_queue WHERE lane = held.lane ORDER BY org_id LIMIT 1)
+            UNION ALL
+            SELECT following.org_id FROM waiting w, LATERAL (
+              SELECT org_id FROM event_queue q WHERE q.lane = held.lane AND q.org_id > w.org_id
+              ORDER BY q.org_id LIMIT 1) following
+          )
+          SELECT offered.* FROM waiting w, LATERAL (
+            SELECT *, row_number() OVER (ORDER BY q.id) AS turn FROM event_queue q
+            WHERE q.lane = held.lane AND q.org_id = w.org_id ORDER BY q.id LIMIT $2) offered
+          ORDER BY turn, id LIMIT $2) q
       ) q, LATERAL (SELECT * FROM orders WHERE org_id = q.org_id AND id = q.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
     WHERE org_id = o.org_id AND order_number = o.number AND sequence = q.sequence LIMIT 1) e
       ORDER BY q.id
