@@ -27,8 +27,11 @@ export async function startImporting(t: Test, database: string, workerSettings: 
   const agent = keepAlive()
   t.teardown(async () => agent.destroy())
 
-  async function call(path: string, body: object, headers: Record<string, string> = {}) {
-    const answer = await send(`${url}/api/v1${path}`, { method: 'POST', headers, body, agent, timeoutMs: 60_000 })
+  const post = (path: string, body: object, headers: Record<string, string> = {}) =>
+    send(`${url}/api/v1${path}`, { method: 'POST', headers, body, agent, timeoutMs: 60_000 })
+
+  async function call(path: string, body: object, headers?: Record<string, string>) {
+    const answer = await post(path, body, headers)
     if (answer.status >= 300) throw new Error(`${path}: ${answer.status} ${answer.body}`)
     return JSON.parse(answer.body)
   }
@@ -55,16 +58,28 @@ export async function startImporting(t: Test, database: string, workerSettings: 
     return answer.json()
   }
 
+  /** Sends an order again while the service is overloaded. Returns its id, and how often it was refused. */
+  async function placeOrder(headers: Record<string, string>): Promise<{ id: string; refused: number }> {
+    for (let refused = 0; ; refused++) {
+      const answer = await post('/orders', { amount: 1 }, headers)
+      if (answer.status === 201) return { id: JSON.parse(answer.body).id, refused }
+      if (answer.status !== 503) throw new Error(`${answer.status} ${answer.body}`)
+      await delay(100)
+    }
+  }
+
   /**
-   * Places an order and waits until it is confirmed. Returns the milliseconds from its placement to its confirmation by
-   * the clock of PostgreSQL, and the number of moves of the noisy organisation's events in between.
+   * Places an order and waits until it is confirmed. Returns the milliseconds from the first request to the confirmation,
+   * how often the order was refused, and the moves of the noisy organisation's events between the order and its
+   * confirmation.
    */
-  async function placeAndAwait({ authorization, orgId }: Guest): Promise<{ ms: number; moves: number }> {
-    const { id } = await call('/orders', { amount: 1 }, { authorization })
+  async function placeAndAwait({ authorization, orgId }: Guest) {
+    const began = performance.now()
+    const { id, refused } = await placeOrder({ authorization })
     for (;;) {
-      const { rows } = await admin.query(confirmation, [orgId, id, noisy.orgId])
-      if (rows[0]) return rows[0]
-      await delay(20)
+      const { rows } = await admin.query<{ moves: number }>(movesBetween, [orgId, id, noisy.orgId])
+      if (rows[0]) return { ms: performance.now() - began, refused, moves: rows[0].moves }
+      await delay(10)
     }
   }
 
@@ -78,8 +93,8 @@ export async function startImporting(t: Test, database: string, workerSettings: 
 }
 
 // All events that one move takes have the same time, that of its transaction.
-const confirmation = `
-  SELECT extract(epoch FROM e.occurred_at - o.created_at)::float8 * 1000 AS ms, (
+const movesBetween = `
+  SELECT (
     SELECT count(DISTINCT logged_at)::int FROM event_log
     WHERE org_id = $3 AND logged_at > o.created_at AND logged_at < e.occurred_at) AS moves
   FROM orders o JOIN order_events e ON e.org_id = o.org_id AND e.order_number = o.number AND e.sequence = 2
