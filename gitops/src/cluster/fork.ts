@@ -42,6 +42,7 @@ export function makeFork(folder: string): Fork {
   const git = (...args: string[]) => run('git', args, clone)
   run('git', ['clone', '--quiet', '--bare', '--no-local', root, bare], folder)
   run('git', ['--git-dir', bare, 'branch', '--force', 'main', run('git', ['rev-parse', 'HEAD'], root)], folder)
+  run('git', ['--git-dir', bare, 'symbolic-ref', 'HEAD', 'refs/heads/main'], folder)
   run('git', ['clone', '--quiet', '--branch', 'main', bare, clone], folder)
   git('config', 'user.name', 'Orders e2e')
   git('config', 'user.email', 'e2e@orders.invalid')
