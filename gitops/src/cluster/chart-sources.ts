@@ -5,6 +5,7 @@ import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
 import { versionOf } from './pins.ts'
 import { sourceFolder } from './programs.ts'
+import { prometheusStack } from './prometheus-chart.ts'
 
 /**
  * Where the contents of a chart come from, because no chart repository is reachable: `chart` is the project's own chart, as
@@ -125,9 +126,43 @@ const argocd: Changes = {
   ),
 }
 
+/** The published chart lets the controller, and so its plugin, write routes; the manifests of the module do not. */
+const routesOfRollouts: Manifest[] = [
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'argo-rollouts-routes' },
+    rules: [
+      {
+        apiGroups: ['gateway.networking.k8s.io'],
+        resources: ['httproutes'],
+        verbs: ['get', 'list', 'watch', 'update', 'patch'],
+      },
+    ],
+  },
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: 'argo-rollouts-routes' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'argo-rollouts-routes' },
+    subjects: [{ kind: 'ServiceAccount', name: 'argo-rollouts', namespace: 'argo-rollouts' }],
+  },
+]
+
 export const chartSources: Record<string, ChartSource> = {
   'argo-cd': manifests(async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex), argocd),
-  'argo-rollouts': manifests(tagged('rollouts-controller', fromFile('rollouts-controller', 'manifests/install.yaml'))),
+  'argo-rollouts': manifests(
+    async () => [
+      ...(await tagged('rollouts-controller', fromFile('rollouts-controller', 'manifests/install.yaml'))()),
+      ...routesOfRollouts,
+    ],
+    {
+      'ConfigMap/argo-rollouts-config': (manifest) => ({
+        ...manifest,
+        data: { trafficRouterPlugins: { $yaml: 'controller.trafficRouterPlugins' } },
+      }),
+    },
+  ),
   'cert-manager': ownChart('cert-manager', 'deploy/charts/cert-manager'),
   'cloudnative-pg': manifests(fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml')),
   'external-secrets': ownChart(
@@ -138,7 +173,15 @@ export const chartSources: Record<string, ChartSource> = {
   'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
   'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
   keda: manifests(tagged('keda', fromKustomization('keda', 'config/default'))),
-  'kube-prometheus-stack': stub('Prometheus, its operator and Grafana'),
+  'kube-prometheus-stack': {
+    kind: 'manifests',
+    note: "the manifests of the operator with a Prometheus of Debian, without Grafana, Alertmanager and the chart's values",
+    templates: async (chart) => {
+      const rbac = (folder: string) => fromFolder('prometheus-operator', 'example/rbac', folder)()
+      const all = prometheusStack(await rbac('prometheus-operator'), await rbac('prometheus'))
+      return toTemplates(all.map(labelled(chart)), {})
+    },
+  },
   kyverno: ownChart('kyverno', 'charts/kyverno', definitions('kyverno', 'config/crds/policies.kyverno.io')),
   loki: stub('Loki is in no registry that this machine reaches'),
   'metrics-server': ownChart('metrics-server', 'charts/metrics-server'),

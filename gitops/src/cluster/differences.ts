@@ -9,6 +9,6 @@ export const differences: Record<string, string> = {
   argocd: 'Debian in place of Ubuntu; without Git LFS and the files of the web interface',
   envoy: 'version 1.40 of PyPI on Debian',
   postgres: 'the server of the project, with client programs of PyPI',
-  prometheus: 'version 2.42 of Debian',
+  prometheus: 'with the discovery of Kubernetes alone, without its web interface',
   redis: 'version 7.0 of Debian',
 }

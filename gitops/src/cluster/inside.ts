@@ -1,9 +1,9 @@
 /** The cluster and its scenario, as the first program of namespaces of its own (see run.ts). */
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { readApplications } from '../applications.ts'
 import { addresses, registryPort } from './addresses.ts'
 import { boot, type Machine, prepare } from './boot.ts'
@@ -32,6 +32,7 @@ const [folder = ''] = positionals
 // The address of the gateway's Service in the target `local`.
 const gatewayAddress = '10.96.0.80'
 
+if (values['keep-logs'] !== undefined) mkdirSync(values['keep-logs'], { recursive: true })
 const programs = await readPrograms()
 const machine = await boot(folder, programs)
 try {
@@ -68,9 +69,19 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   // The program of the Job that migrates stored policies is not built; an empty cluster has none.
   const kyverno = { crds: { migration: { enabled: false } } }
   appendFileSync(join(fork.clone, 'gitops/platform/kyverno/local/values.yaml'), stringify(kyverno))
+  takePluginFromImage(fork.clone)
   fork.commit('Pin the images that this cluster has')
   await prepare(machine, forge.hosts)
   return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts, programs } }
+}
+
+/** No release of the plugin can be downloaded here: the image of the controller has the plugin. */
+function takePluginFromImage(clone: string): void {
+  const file = join(clone, 'gitops/platform/argo-rollouts/values.yaml')
+  const values = parse(readFileSync(file, 'utf8'))
+  const [{ name }] = values.controller.trafficRouterPlugins
+  values.controller.trafficRouterPlugins = [{ name, location: 'file:///plugins/gateway-api' }]
+  writeFileSync(file, stringify(values))
 }
 
 /** Names the forge and the service for the programs that run here; the file is of these namespaces only. */

@@ -9,7 +9,7 @@ export type Manifest = {
 
 /**
  * What becomes of a manifest, by `Kind/name`. A value `{ $values: [path] }` becomes the object that the values have at these
- * paths; `$default` is what the chart itself has there.
+ * paths; `$default` is what the chart itself has there. A value `{ $yaml: path }` becomes text, what the values have there.
  */
 export type Changes = Record<string, (manifest: Manifest) => Manifest>
 
@@ -46,13 +46,14 @@ export function toTemplates(manifests: Manifest[], changes: Changes): Record<str
 /** A manifest as a template: braces of its own are escaped, and expressions are put in. */
 function template(manifest: Manifest): string {
   const expressions: string[] = []
+  const mark = (expression: string) => `expression-${expressions.push(expression) - 1}-here`
   const marked = JSON.stringify(manifest, (_key, value: unknown) => {
+    if (isText(value)) return mark(`{{ toYaml .Values.${value.$yaml} | toJson }}`)
     if (!isFromValues(value)) return value
-    expressions.push(`merge dict ${value.$values.map((path) => `(.Values.${path} | default dict)`).join(' ')}`)
-    return `expression-${expressions.length - 1}-here`
+    return mark(object(`merge dict ${value.$values.map((path) => `(.Values.${path} | default dict)`).join(' ')}`))
   })
   const text = yaml(JSON.parse(marked)).replaceAll('{{', '{{ "{{" }}')
-  return text.replaceAll(/expression-(\d+)-here/g, (_, index: string) => object(expressions[Number(index)] ?? ''))
+  return text.replaceAll(/expression-(\d+)-here/g, (_, index: string) => expressions[Number(index)] ?? '')
 }
 
 /** Every value of a ConfigMap is text. */
@@ -62,6 +63,9 @@ const object = (expression: string) =>
 type FromValues = { $values: string[]; $default?: unknown }
 const isFromValues = (value: unknown): value is FromValues =>
   typeof value === 'object' && value !== null && '$values' in value
+
+type Text = { $yaml: string }
+const isText = (value: unknown): value is Text => typeof value === 'object' && value !== null && '$yaml' in value
 
 /** The values that the chart itself has. */
 function defaults(manifests: Manifest[]): Record<string, unknown> {

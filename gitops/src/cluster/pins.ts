@@ -17,6 +17,8 @@ export type ModulePin = {
   replace?: Record<string, string>
   /** File of the module -> file below the folder `go` to build in its place. */
   patches?: Record<string, string>
+  /** Build constraints that hold. */
+  tags?: string[]
   /** Go variable -> value. `$version`, `$minor` and `$patch` stand for the version of the variable's module. */
   variables?: Record<string, string>
   /** Program name -> import path, or `./folder` below the folder `go`. */
@@ -71,10 +73,10 @@ function moduleAt(pin: ModulePin, path: string): { module: string | undefined; v
   return added === undefined ? { module: pin.module, version: pin.version } : { module: added[0], version: added[1] }
 }
 
-/** The module of a program, or of sources that nothing is built from, and its version. */
-export function moduleOf(name: string): { module: string | undefined; version: string } {
-  const source = (pins.sources as Record<string, { module: string; version: string }>)[name]
-  return source ?? moduleAt(pinOf(name), pinOf(name).packages[name] ?? '')
+/** The module of a program, and its version. */
+export function moduleOf(program: string): { module: string | undefined; version: string } {
+  const pin = pinOf(program)
+  return moduleAt(pin, pin.packages[program] ?? '')
 }
 
 /** The version of a program. */

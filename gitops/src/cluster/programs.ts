@@ -54,7 +54,8 @@ async function build(name: string): Promise<void> {
   const own = ownSource(pin, name)
   if (own !== undefined) await copyAnew(own, join(folder, basename(own)))
   await fillOnce(programFolder(name), async (to) => {
-    const flags = ['-mod=mod', '-trimpath', '-ldflags', linkerFlags(pin)]
+    const tags = `-tags=${pin.tags?.join() ?? ''}`
+    const flags = ['-mod=mod', '-trimpath', tags, '-ldflags', linkerFlags(pin)]
     const failed = `${name} ${versionOf(name)} was not built.`
     await go(failed, folder, ['build', ...flags, '-o', join(to, name), pin.packages[name] ?? ''])
   })

@@ -20,7 +20,7 @@ export type Image = {
 
 export const staticImage = (image: StaticImage): Image => ({
   name: fullName(image),
-  config: { User: image.user, Entrypoint: [image.path, ...(image.args ?? [])], WorkingDir: '/' },
+  config: { User: image.user, Entrypoint: [image.path, ...(image.args ?? [])], WorkingDir: image.folder ?? '/' },
   fill: async (root) => {
     await putBasics(root, image.user)
     await putProgram(root, await program(image.program), image.path)

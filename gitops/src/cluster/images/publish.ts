@@ -8,7 +8,7 @@ import { putText } from './files.ts'
 import { flagdStub } from './flagd-stub.ts'
 import { postgresImage } from './postgres.ts'
 import { pythonPackage } from './root-file-system.ts'
-import { envoyImage, prometheusImage, redisImage } from './services.ts'
+import { envoyImage, redisImage } from './services.ts'
 import { staticImages } from './static.ts'
 
 const bundle = '/etc/ssl/certs/ca-certificates.crt'
@@ -20,7 +20,6 @@ const makers: Record<string, (name: string) => Image> = {
   'ghcr.io/open-feature/flagd': flagdStub,
   'docker.io/library/redis': redisImage,
   'public.ecr.aws/docker/library/redis': redisImage,
-  'quay.io/prometheus/prometheus': prometheusImage,
 }
 
 const imagesFor = (named: string[]): Image[] => [

@@ -15,14 +15,6 @@ export const redisImage = (name: string): Image => ({
   fill: (root) => putBasics(root, '999:999'),
 })
 
-/** Prometheus of Debian, under the name that a manifest uses. */
-export const prometheusImage = (name: string): Image => ({
-  name,
-  config: { User: '65534', Entrypoint: ['/usr/bin/prometheus'], WorkingDir: '/tmp' },
-  below: async () => [await debianLayer([...libraries, 'prometheus'], 'extract')],
-  fill: (root) => putBasics(root, '65534'),
-})
-
 /** Envoy of PyPI, under the name that a manifest uses. */
 export const envoyImage = (name: string): Image => ({
   name,

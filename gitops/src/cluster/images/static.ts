@@ -11,6 +11,8 @@ export type StaticImage = {
   /** Arguments that the entrypoint of the published image has. */
   args?: string[]
   user: string
+  /** The working directory, where it is not the root folder. */
+  folder?: string
   /** Further paths of the program. */
   links?: string[]
   /** Further programs and their paths. */
@@ -56,11 +58,32 @@ export const staticImages: StaticImage[] = [
     path: '/bin/rollouts-controller',
     more: { 'gateway-plugin': '/plugins/gateway-api' },
     user: '999',
+    folder: '/home/argo-rollouts',
   },
   {
     name: 'registry.k8s.io/metrics-server/metrics-server',
     program: 'metrics-server',
     path: '/metrics-server',
+    user: '65534',
+  },
+  {
+    name: 'quay.io/prometheus-operator/prometheus-operator',
+    program: 'prometheus-operator',
+    path: '/bin/operator',
+    user: '65534',
+  },
+  {
+    name: 'quay.io/prometheus-operator/prometheus-config-reloader',
+    program: 'prometheus-config-reloader',
+    path: '/bin/prometheus-config-reloader',
+    user: '65534',
+  },
+  {
+    // The module of version 3.14.0 is 0.314.0.
+    name: 'quay.io/prometheus/prometheus',
+    tag: (version) => `v3.${Number(version.split('.')[1]) - 300}.${version.split('.')[2]}`,
+    program: 'prometheus',
+    path: '/bin/prometheus',
     user: '65534',
   },
   { name: 'reg.kyverno.io/kyverno/kyverno', program: 'kyverno', path: '/ko-app/kyverno', user: '65534' },
