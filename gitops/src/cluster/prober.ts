@@ -9,19 +9,21 @@ export type Prober = {
   stop: () => Promise<Probed>
 }
 
+type ProbeOptions = { perSecond?: number; ca?: string; headers?: Record<string, string> }
+
 /**
  * Requests `url` at a fixed rate until it is stopped, each time on a new connection, as many independent clients would. A
  * request that takes longer than 5 s, or whose status is not 2xx, is a failure.
  */
-export function probe(url: URL, options: { perSecond?: number; ca?: string } = {}): Prober {
-  const { perSecond = 20, ca } = options
+export function probe(url: URL, options: ProbeOptions = {}): Prober {
+  const { perSecond = 20, ca, headers } = options
   const failures: string[] = []
   const open = new Set<Promise<void>>()
   let requests = 0
   const timer = setInterval(() => {
     requests += 1
     const at = new Date().toISOString().slice(11, 23)
-    const asking = get(url, ca)
+    const asking = get(url, ca, headers)
       .catch((error: Error) => error.message)
       .then((failure) => {
         if (failure !== undefined) failures.push(`${at} ${failure}`)
@@ -39,12 +41,12 @@ export function probe(url: URL, options: { perSecond?: number; ca?: string } = {
   }
 }
 
-async function get(url: URL, ca: string | undefined): Promise<string | undefined> {
+async function get(url: URL, ca?: string, headers: Record<string, string> = {}): Promise<string | undefined> {
   const signal = AbortSignal.timeout(5000)
   const secure = url.protocol === 'https:'
   const asking = secure
-    ? httpsRequest(url, { ...(ca === undefined ? {} : { ca }), agent: false, signal })
-    : httpRequest(url, { agent: false, signal })
+    ? httpsRequest(url, { ...(ca === undefined ? {} : { ca }), headers, agent: false, signal })
+    : httpRequest(url, { headers, agent: false, signal })
   asking.end()
   const [answer] = await once(asking, 'response')
   answer.resume()

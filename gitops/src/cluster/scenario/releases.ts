@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
-import { get } from 'node:https'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { until } from '../until.ts'
-import { application, synced } from './argocd.ts'
+import { application, refresh, synced } from './argocd.ts'
+import { ask } from './client.ts'
 import type { Context, Step } from './step.ts'
 
 const run = promisify(execFile)
@@ -13,11 +12,8 @@ const mostSeconds = 60
 
 /** The commit that `/version` of the service reports. */
 async function servedCommit(context: Context): Promise<string> {
-  const asking = get(new URL('/version', context.address), { ca: await context.authority(), agent: false })
-  const [answer] = await once(asking, 'response')
-  const chunks: Buffer[] = []
-  for await (const chunk of answer) chunks.push(chunk as Buffer)
-  return (JSON.parse(Buffer.concat(chunks).toString()) as { commit: string }).commit
+  const { body } = await ask(context, '/version')
+  return (JSON.parse(body) as { commit: string }).commit
 }
 
 export const commitToLive: Step = {
@@ -50,14 +46,18 @@ export const promotion: Step = {
   name: 'the release tool bumps, promotes and rolls back',
   run: async (context) => {
     const { fork, images } = context
-    const source = fork.emptyCommit('A release for every environment')
-    const image = await images.push(source)
-    const answers = [
-      fork.release('bump', '--env', 'dev', '--image', image, '--commit', source),
-      fork.release('promote', '--from', 'dev', '--to', 'staging'),
-      fork.release('promote', '--from', 'staging', '--to', 'prod'),
-      fork.release('rollback', '--env', 'prod', '--reason', 'rehearsal'),
-    ]
+    const answers: string[] = []
+    for (const which of ['first', 'second']) {
+      const source = fork.emptyCommit(`The ${which} release for every environment`)
+      answers.push(
+        fork.release('bump', '--env', 'dev', '--image', await images.push(source), '--commit', source),
+        fork.release('promote', '--from', 'dev', '--to', 'staging'),
+        fork.release('promote', '--from', 'staging', '--to', 'prod'),
+      )
+    }
+    const newest = fork.released('prod')
+    answers.push(fork.release('rollback', '--env', 'prod', '--reason', 'rehearsal'))
+    if (fork.released('prod') === newest) throw new Error('The rollback left the newest release in prod.')
     const refused = await run(
       process.execPath,
       ['gitops/src/release/cli.ts', 'promote', '--from', 'staging', '--to', 'prod'],
@@ -100,7 +100,8 @@ export const race: Step = {
     fork.pull()
     const released = fork.released('local')
     if (released !== sources.at(-1)) throw new Error(`The release is ${released}, not the newest of the race.`)
-    await synced(context, 'the newest release is live', 10)
+    await refresh(context, 'orders')
+    await synced(context, 'the newest release is live', 10, ['orders'])
     const served = await servedCommit(context)
     if (served !== sources.at(-1)) throw new Error(`${served} is served, not the newest of the race.`)
     const done = outcomes.filter((outcome) => outcome === 'done').length

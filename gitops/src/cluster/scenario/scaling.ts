@@ -3,9 +3,12 @@ import { join } from 'node:path'
 import { probe } from '../prober.ts'
 import { until } from '../until.ts'
 import { commit, synced } from './argocd.ts'
+import { ask, signIn, startLoad } from './client.ts'
 import type { Context, Step } from './step.ts'
 
 const namespace = 'orders-local'
+const leastPods = 2
+const importedOrders = 100_000
 
 const replicas = async ({ kubernetes }: Context, name: string): Promise<number> =>
   (await kubernetes.read(`/apis/apps/v1/namespaces/${namespace}/deployments/${name}`))?.status?.readyReplicas ?? 0
@@ -16,14 +19,40 @@ export const drain: Step = {
   run: (context) => atScale(context, () => drainNode(context)),
 }
 
+export const scaling: Step = {
+  name: 'the API scales by CPU, and the worker by its backlog, up and down to their minimum',
+  run: (context) =>
+    atScale(context, async () => `the API: ${await scaleApi(context)}; the worker: ${await scaleWorker(context)}`),
+}
+
+/** Scaling down waits 15 s instead of 5 min. */
+const impatient = `patches:
+  - target: { kind: HorizontalPodAutoscaler, name: orders-api }
+    patch: |-
+      - { op: replace, path: /spec/behavior/scaleDown/stabilizationWindowSeconds, value: 15 }
+      - { op: replace, path: /spec/behavior/scaleDown/policies/0/periodSeconds, value: 15 }
+  - target: { kind: ScaledObject, name: orders-worker }
+    patch: |-
+      - { op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/stabilizationWindowSeconds, value: 15 }
+      - { op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/policies/0/periodSeconds, value: 15 }
+`
+
 /** Runs `act` while the service has the scale of a target that is not for development. */
 async function atScale(context: Context, act: () => Promise<string>): Promise<string> {
   const file = join(context.fork.clone, 'gitops/apps/orders/overlays/local/kustomization.yaml')
   const original = readFileSync(file, 'utf8')
   const write = (text: string) => () => writeFileSync(file, text)
   try {
-    await commit(context, 'Scale as staging does', write(original.replace('  - ../../components/dev\n', '')))
+    await commit(
+      context,
+      'Scale as staging does',
+      write(original.replace('  - ../../components/dev\n', '') + impatient),
+    )
     await synced(context, 'the service is at scale', 10, ['orders'])
+    await until('the API has its least number of pods', 3, async () => {
+      const ready = await replicas(context, 'orders-api')
+      return ready >= leastPods ? [] : [`${ready} are ready`]
+    })
     return await act()
   } finally {
     await commit(context, 'Scale as a laptop does', write(original))
@@ -38,7 +67,8 @@ async function drainNode(context: Context): Promise<string> {
   )
   const node = pods[0]?.spec?.nodeName
   if (node === undefined) throw new Error('No pod of the API runs anywhere.')
-  const prober = probe(new URL('/readyz', context.address), { perSecond: 20, ca: await context.authority() })
+  // Not /readyz: a pod that ends answers it with 503, and every other request as before.
+  const prober = probe(new URL('/version', context.address), { perSecond: 20, ca: await context.authority() })
   try {
     await kubernetes.kubectl(
       'drain',
@@ -59,6 +89,51 @@ async function drainNode(context: Context): Promise<string> {
   }
   const ready = await replicas(context, 'orders-api')
   const { requests, failures } = await prober.stop()
-  if (failures.length > 0) throw new Error(`${failures.length} of ${requests} requests failed: ${failures[0]}.`)
+  if (failures.length > 0)
+    throw new Error(`${failures.length} of ${requests} requests failed, from ${failures[0]} to ${failures.at(-1)}.`)
   return `${node} drained with ${ready} pods of the API ready, 0 of ${requests} requests failed`
+}
+
+async function scaleApi(context: Context): Promise<string> {
+  const load = await startLoad(context, 16)
+  let most: number
+  try {
+    most = await scaledUp(context, 'orders-api', leastPods)
+  } finally {
+    await load.stop()
+  }
+  return `${leastPods} to ${most} and ${await scaledDown(context, 'orders-api', leastPods)}`
+}
+
+/** Imports orders faster than one worker confirms them. */
+async function scaleWorker(context: Context): Promise<string> {
+  const { headers } = await signIn(context)
+  const line = (number: number) => JSON.stringify({ id: `backlog-${number}`, amount: 1 })
+  const body = Array.from({ length: importedOrders }, (_, number) => line(number)).join('\n')
+  const imported = ask(context, '/api/v1/orders/import', {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/x-ndjson' },
+    body,
+  })
+  const most = await scaledUp(context, 'orders-worker', 1)
+  const { status, body: report } = await imported
+  if (status !== 200) throw new Error(`The import was answered with ${status}: ${report.slice(0, 200)}`)
+  return `1 to ${most} and ${await scaledDown(context, 'orders-worker', 1)}`
+}
+
+/** Waits for more ready pods than `minimum`, and answers how many there are. */
+async function scaledUp(context: Context, name: string, minimum: number): Promise<number> {
+  await until(`${name} has more than ${minimum} pods`, 8, async () => {
+    const ready = await replicas(context, name)
+    return ready > minimum ? [] : [`${ready} are ready`]
+  })
+  return replicas(context, name)
+}
+
+async function scaledDown(context: Context, name: string, minimum: number): Promise<string> {
+  await until(`${name} is back at ${minimum}`, 10, async () => {
+    const ready = await replicas(context, name)
+    return ready === minimum ? [] : [`${ready} are ready`]
+  })
+  return `back to ${minimum}`
 }

@@ -1,5 +1,7 @@
+import { brokenAddOn } from './add-on.ts'
 import { admission } from './admission.ts'
 import { badReleaseSteps, proberControl, releaseDuringSync } from './bad-releases.ts'
+import { canaries } from './canary.ts'
 import { drift, prune } from './drift.ts'
 import { dryRun } from './dry-run.ts'
 import { firstSync, smokeTest, waves } from './first-sync.ts'
@@ -7,7 +9,7 @@ import { networkPolicies } from './network.ts'
 import { preview } from './preview.ts'
 import { refusals } from './refusals.ts'
 import { commitToLive, promotion, race } from './releases.ts'
-import { drain } from './scaling.ts'
+import { drain, scaling } from './scaling.ts'
 import { rotation } from './secrets.ts'
 import type { Step } from './step.ts'
 import { nextKubernetes, teardown, upgrade } from './upgrade.ts'
@@ -36,9 +38,12 @@ export const steps: Step[] = [
   syncWindow,
   ...otherBadReleases,
   releaseDuringSync,
+  brokenAddOn,
   proberControl,
   drain,
+  scaling,
   rotation,
+  canaries,
   promotion,
   race,
   preview,
