@@ -9,6 +9,7 @@ import { smoke } from './first-sync.ts'
 import type { Context, Step } from './step.ts'
 
 const overlay = 'gitops/apps/orders/overlays/local/kustomization.yaml'
+const applications = 'gitops/argocd/overlays/local/kustomization.yaml'
 const strategy = 'gitops/apps/orders/components/canary/rollout.yaml'
 const plugin = 'apps/orders-api/src/plugins/orders.ts'
 const root = join(import.meta.dirname, '../../../..')
@@ -26,20 +27,23 @@ export const canaries: Step = {
 /** Runs `act` while releases of `local` are canaries, as in production, but with shorter pauses. */
 async function withCanaries(context: Context, act: () => Promise<string>): Promise<string> {
   const { fork } = context
-  const original = [overlay, strategy].map((file) => [join(fork.clone, file), read(fork.clone, file)] as const)
+  const original = [overlay, applications, strategy].map(
+    (file) => [join(fork.clone, file), read(fork.clone, file)] as const,
+  )
   try {
-    await commit(context, 'Release by canary, with pauses of two minutes', () => {
+    await commit(context, 'Release by canary, with pauses of a minute', () => {
       fork.addComponent('apps/orders/overlays/local', '../../components/canary')
+      fork.addComponent('argocd/overlays/local', '../../components/canary')
       const file = join(fork.clone, strategy)
-      writeFileSync(file, read(fork.clone, strategy).replaceAll('duration: 5m', 'duration: 2m'))
+      writeFileSync(file, read(fork.clone, strategy).replaceAll('duration: 5m', 'duration: 1m'))
     })
-    await synced(context, 'the Rollout runs the service', 10, ['orders'])
+    await synced(context, 'the Rollout runs the service', 10, ['root', 'orders'])
     return await act()
   } finally {
     await commit(context, 'Release at once', () => {
       for (const [file, text] of original) writeFileSync(file, text)
     })
-    await synced(context, 'the Deployment runs the service', 10, ['orders'])
+    await synced(context, 'the Deployment runs the service', 10, ['root', 'orders'])
   }
 }
 
@@ -57,6 +61,17 @@ async function canaryWeight({ kubernetes }: Context): Promise<number> {
   const found = backends.find(({ name }) => name === 'orders-api-canary')
   if (found === undefined) throw new Error('The route has no canary.')
   return found.weight ?? 1
+}
+
+/** Whether each of the two Services selects the pods of one release, so that weights and measurements are of it. */
+async function areApart({ kubernetes }: Context): Promise<boolean> {
+  const hashes = await Promise.all(
+    ['orders-api', 'orders-api-canary'].map(async (name) => {
+      const service = await kubernetes.read(`/api/v1/namespaces/orders-local/services/${name}`)
+      return service?.spec?.selector?.['rollouts-pod-template-hash']
+    }),
+  )
+  return hashes[0] !== undefined && hashes[1] !== undefined && hashes[0] !== hashes[1]
 }
 
 async function release({ fork, images }: Context, subject: string, variant?: Variant): Promise<string> {
@@ -86,14 +101,15 @@ async function completes(context: Context): Promise<number[]> {
     await refresh(context, 'orders')
     const old = (await rollout(context))?.stableRS
     await until('the canary is complete', 12, async () => {
-      weights.add(await canaryWeight(context))
+      const weight = await canaryWeight(context)
+      if (weight > 0 && (await areApart(context))) weights.add(weight)
       const status = await rollout(context)
       const state = `${status?.phase} at step ${status?.currentStepIndex}: ${status?.message ?? ''}`
       return status?.phase === 'Healthy' && status.stableRS !== old ? [] : [state]
     })
   })
   if (failures.length > 0) throw new Error(`${failures.length} of ${requests} requests failed: ${failures[0]}.`)
-  for (const weight of [5, 25, 50]) if (!weights.has(weight)) throw new Error(`The canary never had ${weight} %.`)
+  for (const weight of [5, 25, 50]) if (!weights.has(weight)) throw new Error(`The canary alone never had ${weight} %.`)
   await synced(context, 'the release is complete', 5, ['orders'])
   return [...weights].filter((weight) => weight > 0)
 }
