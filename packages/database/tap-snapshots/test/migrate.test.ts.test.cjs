@@ -602,3 +602,41 @@ ALTER TABLE event_log ADD CONSTRAINT event_log_events_check
 CHECK ((only_order_id IS NULL) <> (order_ids IS NULL) AND events = coalesce(cardinality(order_ids), 1)) NOT VALID;
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0012-outbox-of-organisation 1`] = `
+DROP INDEX CONCURRENTLY IF EXISTS outbox_of_organisation;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS outbox_of_organisation ON outbox (org_id, id);
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0013-webhook-fanouts 1`] = `
+CREATE TABLE webhook_fanouts (
+  org_id uuid NOT NULL,
+  webhook_id uuid NOT NULL,
+  position bigint NOT NULL,
+  events integer NOT NULL CHECK (events > 0),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, webhook_id, position)
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE INDEX webhook_fanouts_by_time ON webhook_fanouts USING brin (created_at);
+
+ALTER TABLE webhook_fanouts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE webhook_fanouts FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON webhook_fanouts USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY worker ON webhook_fanouts TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT, DELETE ON webhook_fanouts TO orders_worker;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0014-queue-of-organisation 1`] = `
+DROP INDEX CONCURRENTLY IF EXISTS event_queue_of_organisation;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS event_queue_of_organisation ON event_queue (lane, org_id, id);
+
+`
