@@ -498,18 +498,18 @@ exports[`test/sql.test.ts > TAP > lockWebhook > lockWebhook 1`] = `
 
 exports[`test/sql.test.ts > TAP > moveEvents > moveEvents 1`] = `
 WITH RECURSIVE waiting AS (
-        (SELECT org_id FROM outbox WHERE org_id >= $3 AND (SELECT pg_try_advisory_xact_lock(7106115001))
-          ORDER BY org_id LIMIT 1)
+        (SELECT org_id, id FROM outbox WHERE org_id >= $3 AND (SELECT pg_try_advisory_xact_lock(7106115001))
+          ORDER BY org_id, id LIMIT 1)
         UNION ALL
-        SELECT following.org_id FROM waiting w, LATERAL (
-          SELECT org_id FROM outbox o WHERE o.org_id > w.org_id ORDER BY o.org_id LIMIT 1) following
+        SELECT following.* FROM waiting w, LATERAL (
+          SELECT org_id, id FROM outbox o WHERE o.org_id > w.org_id ORDER BY o.org_id, o.id LIMIT 1) following
       ), visited AS MATERIALIZED (
-        SELECT org_id FROM waiting LIMIT $4
+        SELECT org_id, id AS first FROM waiting LIMIT $4
       ), offered AS (
         SELECT o.*, sum(events) OVER (PARTITION BY o.org_id ORDER BY o.id) AS share, o.id = min(o.id) OVER () AS oldest
         FROM visited v, LATERAL (
-          SELECT org_id, id, events FROM outbox WHERE org_id = v.org_id
-          ORDER BY id LIMIT 1 + 4 * $1 / (SELECT count(*) FROM visited)) o
+          SELECT org_id, id, events FROM outbox WHERE org_id = v.org_id AND id >= v.first
+          ORDER BY id LIMIT least($1::integer, 1 + 4 * $1 / (SELECT count(*) FROM visited))) o
       ), chosen AS MATERIALIZED (
         SELECT id FROM (
           SELECT id, oldest, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, id) AS through FROM offered)
@@ -1065,15 +1065,15 @@ SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), fa
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
           LATERAL (
           WITH RECURSIVE waiting AS (
-            (SELECT org_id FROM event_queue WHERE lane = held.lane ORDER BY org_id LIMIT 1)
+            (SELECT org_id, id FROM event_queue WHERE lane = held.lane ORDER BY org_id, id LIMIT 1)
             UNION ALL
-            SELECT following.org_id FROM waiting w, LATERAL (
-              SELECT org_id FROM event_queue q WHERE q.lane = held.lane AND q.org_id > w.org_id
-              ORDER BY q.org_id LIMIT 1) following
+            SELECT following.* FROM waiting w, LATERAL (
+              SELECT org_id, id FROM event_queue q WHERE q.lane = held.lane AND q.org_id > w.org_id
+              ORDER BY q.org_id, q.id LIMIT 1) following
           )
           SELECT offered.* FROM waiting w, LATERAL (
             SELECT *, row_number() OVER (ORDER BY q.id) AS turn FROM event_queue q
-            WHERE q.lane = held.lane AND q.org_id = w.org_id ORDER BY q.id LIMIT $2) offered
+            WHERE q.lane = held.lane AND q.org_id = w.org_id AND q.id >= w.id ORDER BY q.id LIMIT $2) offered
           ORDER BY turn, id LIMIT $2) q
       ) q, LATERAL (SELECT * FROM orders WHERE org_id = q.org_id AND id = q.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
     WHERE org_id = o.org_id AND order_number = o.number AND sequence = q.sequence LIMIT 1) e
