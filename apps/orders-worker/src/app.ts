@@ -2,7 +2,6 @@ import { assertServable, connectDatabase, listen } from '@orders/database'
 import {
   appendFirst,
   createDelivering,
-  createFanOut,
   createProcessing,
   createPruning,
   createRelay,
@@ -92,14 +91,12 @@ export async function app(server: FastifyInstance, config: Config): Promise<void
   loops.move = [start('move', relay.move, { perSecond: config.EVENTS_PER_SECOND })]
   // One reads while the other waits for the broker; without one, they would only take the database from others.
   loops.relay = Array.from({ length: broker ? 2 : 1 }, () => start('relay', handOn))
-  const fanOut = createFanOut({ database: everyOrg, onDeliveries: () => wake('deliver') })
-  loops['fan-out'] = [start('fan-out', fanOut)]
   loops.deliver = [start('deliver', delivering.deliver)]
   loops.prune = [start('prune', createPruning(everyOrg).prune, { idleMs: pruneEveryMs })]
 
   // An API tells that there are events, and whoever moved some, here or elsewhere, tells whose.
-  const onNews = (orgId: string) => (orgId === '' ? wake('move') : wake('relay', 'fan-out', 'deliver'))
-  const news = listen(config.DATABASE_URL, 'events', onNews, () => wake('move', 'relay', 'fan-out', 'deliver'))
+  const onNews = (orgId: string) => (orgId === '' ? wake('move') : wake('relay', 'deliver'))
+  const news = listen(config.DATABASE_URL, 'events', onNews, () => wake('move', 'relay', 'deliver'))
   // Hooks run last in, first out: the jobs end before what they use.
   server.addHook('onClose', async () => {
     await Promise.all([news.close(), ...Object.values(loops).flatMap((some) => some.map(({ stop }) => stop()))])

@@ -78,7 +78,7 @@ export function createMeters(read: Reads) {
     labelNames: ['task'],
     registers,
   })
-  for (const task of ['move', 'relay', 'fan-out', 'deliver', 'prune', 'consume']) failures.inc({ task }, 0)
+  for (const task of ['move', 'relay', 'deliver', 'prune', 'consume']) failures.inc({ task }, 0)
   const unhandled = new Counter({
     name: 'orders_unhandled_errors_total',
     help: 'Total number of errors that no code handled, by kind. The process drains and exits after the first.',

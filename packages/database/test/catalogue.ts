@@ -18,7 +18,7 @@ const globalKeys = {
 
 /** What a worker writes: everything else it changes as orders_app does, in one organisation at a time. */
 const workerTables =
-  'outbox,event_positions,event_log,event_queue,event_lanes,inbox,dead_letters,idempotency_records,revoked_tokens,webhooks,webhook_deliveries,webhook_fanouts'
+  'outbox,event_positions,event_log,event_queue,event_lanes,inbox,dead_letters,idempotency_records,revoked_tokens,webhooks,webhook_deliveries'
 
 const user = `( SELECT (NULLIF(current_setting(''app.user_id''::text, true), ''''::text))::uuid AS "nullif")`
 

@@ -6,8 +6,6 @@ const atOnce = 5000
 const kept = [
   ['idempotency_records', 'created_at', '72 hours'],
   ['event_log', 'logged_at', '7 days'],
-  // As long as its events are in the log.
-  ['webhook_fanouts', 'created_at', '7 days'],
   ['inbox', 'handled_at', '8 days'],
   ['revoked_tokens', 'expires_at', '0 hours'],
   ['webhook_deliveries', 'created_at', '30 days'],

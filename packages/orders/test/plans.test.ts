@@ -4,7 +4,6 @@ import pg from 'pg'
 import t from 'tap'
 import { claimDeliveries, finishDelivery } from '../src/delivery-repository.ts'
 import { selectLogged } from '../src/event-log.ts'
-import { fanOut } from '../src/fanout-repository.ts'
 import { confirmPlaced, createProcessing } from '../src/process-events.ts'
 import { finishBatch, leaseLanes, moveEvents, selectQueued } from '../src/relay-repository.ts'
 
@@ -13,13 +12,12 @@ const { effect } = createProcessing({ database: undefined as never, onEvents: ()
 const limits = { room: 1, failingRoom: 1, leaseSeconds: 1, perWebhook: 1, perOrg: 1 }
 
 const statements = {
-  move: moveEvents(500, 'none', org, 500),
+  move: moveEvents(500, 'none'),
   confirmMoved: effect.of(org, []),
   confirmPlaced: confirmPlaced(org, []),
   lease: leaseLanes(8, 30),
   queued: selectQueued([], 10),
   finishBatch: finishBatch([], []),
-  fanOut: fanOut({ events: 500, due: 500 }),
   claim: claimDeliveries(limits),
   finishDelivery: finishDelivery({} as never, {} as never, 5),
   log: selectLogged(org, 0, 200),

@@ -14,7 +14,6 @@ import {
 import t from 'tap'
 import * as deliveries from '../src/delivery-repository.ts'
 import * as events from '../src/event-repository.ts'
-import * as fanouts from '../src/fanout-repository.ts'
 import * as orderRows from '../src/order-repository.ts'
 import * as people from '../src/people-repository.ts'
 import * as placements from '../src/placement-repository.ts'
@@ -135,7 +134,7 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   countOtherOwners: () => recorded((trx) => people.countOtherOwners(trx, org, org)),
   selectMemberIds: () => recorded((trx) => people.selectMemberIds(trx, org)),
   hasMembership: () => recorded((trx) => people.hasMembership(trx, org)),
-  moveEvents: () => relays.moveEvents(2000, 'all', org, 500),
+  moveEvents: () => relays.moveEvents(2000, 'all'),
   leaseLanes: () => relays.leaseLanes(8, 30),
   selectQueued: () => relays.selectQueued(lanes, 25),
   finishBatch: () => relays.finishBatch(lanes, [1, 2]),
@@ -155,7 +154,6 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   insertTest: () => webhooks.insertTest(org, org, 'orders.webhook.test.v1'),
   resendDelivery: () => webhooks.resendDelivery(org, org),
   selectDelivery: () => webhooks.selectDelivery(org, org),
-  fanOut: () => fanouts.fanOut({ events: 500, due: 500 }),
   claimDeliveries: () => deliveries.claimDeliveries(limits),
   finishDelivery: () => deliveries.finishDelivery(claimed, outcome, 5),
   selectDeliveryLag: () => deliveries.selectDeliveryLag,

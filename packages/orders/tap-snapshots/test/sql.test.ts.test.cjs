@@ -168,58 +168,6 @@ WITH gone AS (DELETE FROM webhooks WHERE org_id = $1 AND id = $2 RETURNING id), 
 ]
 `
 
-exports[`test/sql.test.ts > TAP > fanOut > fanOut 1`] = `
-WITH RECURSIVE waiting AS (
-        (SELECT org_id, webhook_id FROM webhook_fanouts ORDER BY org_id, webhook_id LIMIT 1)
-        UNION ALL
-        SELECT following.* FROM waiting w, LATERAL (
-          SELECT f.org_id, f.webhook_id FROM webhook_fanouts f
-          WHERE (f.org_id, f.webhook_id) > (w.org_id, w.webhook_id)
-          ORDER BY f.org_id, f.webhook_id LIMIT 1) following
-      ), ready AS MATERIALIZED (
-        SELECT org_id, webhook_id FROM waiting w WHERE NOT EXISTS (
-          SELECT FROM webhook_deliveries d
-          WHERE d.org_id = w.org_id AND d.webhook_id = w.webhook_id AND d.state = 'pending'
-            AND d.due_at <= statement_timestamp()
-          ORDER BY d.due_at OFFSET $2 - 1 LIMIT 1)
-      ), offered AS (
-        SELECT f.*, sum(events) OVER (PARTITION BY f.org_id, f.webhook_id ORDER BY f.position) AS share,
-          row_number() OVER (ORDER BY created_at, f.org_id, f.webhook_id, f.position) = 1 AS oldest
-        FROM ready r, LATERAL (
-          SELECT * FROM webhook_fanouts f WHERE f.org_id = r.org_id AND f.webhook_id = r.webhook_id
-          ORDER BY f.org_id, f.webhook_id, f.position LIMIT 1 + 4 * $1 / (SELECT count(*) FROM ready)) f
-      ), chosen AS MATERIALIZED (
-        SELECT org_id, webhook_id, position FROM (
-          SELECT *, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, created_at, org_id, webhook_id) AS through
-          FROM offered)
-        WHERE oldest OR through < $1
-      ), held AS (
-        SELECT at FROM chosen c, LATERAL (
-          SELECT ctid AS at FROM webhook_fanouts
-          WHERE org_id = c.org_id AND webhook_id = c.webhook_id AND position = c.position) f
-      ), taken AS (
-        DELETE FROM webhook_fanouts WHERE ctid = ANY (ARRAY(SELECT at FROM held)) RETURNING org_id, webhook_id, position
-      ), wanted AS MATERIALIZED (
-        SELECT l.org_id, o.order_id, l.sequence, w.id AS webhook_id, w.event_types
-        FROM taken t,
-          LATERAL (SELECT * FROM event_log WHERE org_id = t.org_id AND position = t.position LIMIT 1) l,
-          LATERAL (SELECT id, event_types FROM webhooks WHERE org_id = t.org_id AND id = t.webhook_id LIMIT 1) w,
-          unnest(coalesce(l.order_ids, ARRAY[l.only_order_id])) AS o (order_id)
-      ), made AS (
-        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
-        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
-        FROM wanted w, LATERAL (SELECT * FROM orders WHERE org_id = w.org_id AND id = w.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
-    WHERE org_id = o.org_id AND order_number = o.number AND sequence = w.sequence LIMIT 1) e
-        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types) RETURNING 1
-      )
-      SELECT (SELECT count(*) FROM taken)::int AS rows, (SELECT count(*) FROM made)::int AS deliveries
-
-[
- 500,
- 500
-]
-`
-
 exports[`test/sql.test.ts > TAP > finishBatch > finishBatch 1`] = `
 WITH gone AS (DELETE FROM event_queue WHERE id = ANY ($3))
       UPDATE event_lanes l SET leased_until = '-infinity'
@@ -497,25 +445,11 @@ exports[`test/sql.test.ts > TAP > lockWebhook > lockWebhook 1`] = `
 `
 
 exports[`test/sql.test.ts > TAP > moveEvents > moveEvents 1`] = `
-WITH RECURSIVE waiting AS (
-        (SELECT org_id, id FROM outbox WHERE org_id >= $3 AND (SELECT pg_try_advisory_xact_lock(7106115001))
-          ORDER BY org_id, id LIMIT 1)
-        UNION ALL
-        SELECT following.* FROM waiting w, LATERAL (
-          SELECT org_id, id FROM outbox o WHERE o.org_id > w.org_id ORDER BY o.org_id, o.id LIMIT 1) following
-      ), visited AS MATERIALIZED (
-        SELECT org_id, id AS first FROM waiting LIMIT $4
-      ), offered AS (
-        SELECT o.*, sum(events) OVER (PARTITION BY o.org_id ORDER BY o.id) AS share, o.id = min(o.id) OVER () AS oldest
-        FROM visited v, LATERAL (
-          SELECT org_id, id, events FROM outbox WHERE org_id = v.org_id AND id >= v.first
-          ORDER BY id LIMIT least($1::integer, 1 + 4 * $1 / (SELECT count(*) FROM visited))) o
-      ), chosen AS MATERIALIZED (
-        SELECT id FROM (
-          SELECT id, oldest, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, id) AS through FROM offered)
-        WHERE oldest OR through < $1
-      ), taken AS (
-        DELETE FROM outbox WHERE id = ANY (ARRAY(SELECT id FROM chosen))
+WITH taken AS (
+        DELETE FROM outbox WHERE id IN (
+          SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
+            SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7106115001)) ORDER BY id LIMIT $1))
+          WHERE through - events < $1)
         RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids, events
       ), numbered AS (
         SELECT *, sum(events) OVER (PARTITION BY org_id ORDER BY id) AS through,
@@ -527,27 +461,29 @@ WITH RECURSIVE waiting AS (
       ), logged AS (
         INSERT INTO event_log (org_id, position, sequence, order_ids, events)
         SELECT org_id, position - org_events + through, sequence, order_ids, events
-        FROM numbered JOIN positions USING (org_id) RETURNING org_id, position, events
+        FROM numbered JOIN positions USING (org_id)
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
         SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence
         FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
         WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
-      ), to_fan_out AS (
-        INSERT INTO webhook_fanouts (org_id, webhook_id, position, events)
-        SELECT w.org_id, w.id, l.position, l.events FROM webhooks w JOIN logged l ON l.org_id = w.org_id WHERE w.enabled
+      ), wanted AS MATERIALIZED (
+        SELECT t.org_id, o.order_id, t.sequence, w.id AS webhook_id, w.event_types
+        FROM webhooks w JOIN taken t ON t.org_id = w.org_id, unnest(t.order_ids) AS o (order_id) WHERE w.enabled
+      ), fanned_out AS (
+        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
+        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
+        FROM wanted w, LATERAL (SELECT * FROM orders WHERE org_id = w.org_id AND id = w.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
+    WHERE org_id = o.org_id AND order_number = o.number AND sequence = w.sequence LIMIT 1) e
+        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
       )
       SELECT org_id, events AS moved, pg_notify('events', org_id::text),
-        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed,
-        CASE WHEN (SELECT count(*) FROM visited) = $4
-          THEN (SELECT org_id FROM visited ORDER BY org_id DESC LIMIT 1) END AS continue_from
+        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed
       FROM taken ORDER BY id
 
 [
  2000,
- "all",
- "00000000-0000-7000-8000-000000000000",
- 500
+ "all"
 ]
 `
 
@@ -888,11 +824,8 @@ exports[`test/sql.test.ts > TAP > selectDeliveryLag > selectDeliveryLag 1`] = `
 SELECT
       (SELECT count(*) FROM webhooks WHERE enabled AND first_failure_at IS NOT NULL)::int AS failing,
       coalesce(greatest(0, extract(epoch FROM clock_timestamp() - min(d.due_at))), 0)::float8 AS oldest_seconds
-    FROM webhooks w, LATERAL (SELECT least(
-        (SELECT due_at FROM webhook_deliveries d
-          WHERE d.org_id = w.org_id AND d.webhook_id = w.id AND d.state = 'pending' ORDER BY due_at LIMIT 1),
-        (SELECT created_at FROM webhook_fanouts f
-          WHERE f.org_id = w.org_id AND f.webhook_id = w.id ORDER BY position LIMIT 1)) AS due_at) d
+    FROM webhooks w, LATERAL (SELECT due_at FROM webhook_deliveries d
+      WHERE d.org_id = w.org_id AND d.webhook_id = w.id AND d.state = 'pending' ORDER BY due_at LIMIT 1) d
     WHERE w.enabled AND w.first_failure_at IS NULL
 
 []
@@ -1063,18 +996,7 @@ SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), fa
         e.occurred_at AS updated_at, e.sequence AS version
       FROM (
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
-          LATERAL (
-          WITH RECURSIVE waiting AS (
-            (SELECT org_id, id FROM event_queue WHERE lane = held.lane ORDER BY org_id, id LIMIT 1)
-            UNION ALL
-            SELECT following.* FROM waiting w, LATERAL (
-              SELECT org_id, id FROM event_queue q WHERE q.lane = held.lane AND q.org_id > w.org_id
-              ORDER BY q.org_id, q.id LIMIT 1) following
-          )
-          SELECT offered.* FROM waiting w, LATERAL (
-            SELECT *, row_number() OVER (ORDER BY q.id) AS turn FROM event_queue q
-            WHERE q.lane = held.lane AND q.org_id = w.org_id AND q.id >= w.id ORDER BY q.id LIMIT $2) offered
-          ORDER BY turn, id LIMIT $2) q
+          LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
       ) q, LATERAL (SELECT * FROM orders WHERE org_id = q.org_id AND id = q.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
     WHERE org_id = o.org_id AND order_number = o.number AND sequence = q.sequence LIMIT 1) e
       ORDER BY q.id
