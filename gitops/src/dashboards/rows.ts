@@ -95,7 +95,7 @@ const databaseRow: Graph[] = [
   },
 ]
 
-// Every worker tells the same of what waits, so the greatest is as good as any.
+// Every worker reports the same backlog, so the sum over workers would count it several times.
 const waiting = (labels = worker) => `max by (where) (orders_events_waiting{${labels}})`
 
 const eventsRow: Graph[] = [

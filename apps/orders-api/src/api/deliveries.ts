@@ -18,7 +18,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...may.own('orgs:write'),
         summary: 'Send a webhook a test',
-        description: 'It is queued as any message is; the deliveries of the webhook show what came of it.',
+        description: 'The message is queued like any other. The deliveries of the webhook show its result.',
         tags,
         params: WebhookParams,
         response: {
