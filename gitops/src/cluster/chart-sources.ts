@@ -175,7 +175,7 @@ export const chartSources: Record<string, ChartSource> = {
   keda: manifests(tagged('keda', fromKustomization('keda', 'config/default'))),
   'kube-prometheus-stack': {
     kind: 'manifests',
-    note: "the manifests of the operator with a Prometheus of Debian, without Grafana, Alertmanager and the chart's values",
+    note: "the manifests of the operator with a Prometheus, without Grafana, Alertmanager and the chart's values",
     templates: async (chart) => {
       const rbac = (folder: string) => fromFolder('prometheus-operator', 'example/rbac', folder)()
       const all = prometheusStack(await rbac('prometheus-operator'), await rbac('prometheus'))

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { probe } from '../prober.ts'
+import { type Probed, probe } from '../prober.ts'
 import { until } from '../until.ts'
 import { commit, synced } from './argocd.ts'
 import { ask, signIn, startLoad } from './client.ts'
@@ -51,7 +51,7 @@ async function atScale(context: Context, act: () => Promise<string>): Promise<st
     await synced(context, 'the service is at scale', 10, ['orders'])
     await until('the API has its least number of pods', 3, async () => {
       const ready = await replicas(context, 'orders-api')
-      return ready >= leastPods ? [] : [`${ready} are ready`]
+      return ready === leastPods ? [] : [`${ready} are ready`]
     })
     return await act()
   } finally {
@@ -69,6 +69,7 @@ async function drainNode(context: Context): Promise<string> {
   if (node === undefined) throw new Error('No pod of the API runs anywhere.')
   // Not /readyz: a pod that ends answers it with 503, and every other request as before.
   const prober = probe(new URL('/version', context.address), { perSecond: 20, ca: await context.authority() })
+  let probed: Probed
   try {
     await kubernetes.kubectl(
       'drain',
@@ -85,10 +86,11 @@ async function drainNode(context: Context): Promise<string> {
         .map(({ metadata }) => metadata.name)
     })
   } finally {
+    probed = await prober.stop()
     await kubernetes.kubectl('uncordon', node)
   }
   const ready = await replicas(context, 'orders-api')
-  const { requests, failures } = await prober.stop()
+  const { requests, failures } = probed
   if (failures.length > 0)
     throw new Error(`${failures.length} of ${requests} requests failed, from ${failures[0]} to ${failures.at(-1)}.`)
   return `${node} drained with ${ready} pods of the API ready, 0 of ${requests} requests failed`
@@ -107,6 +109,8 @@ async function scaleApi(context: Context): Promise<string> {
 
 /** Imports orders faster than one worker confirms them. */
 async function scaleWorker(context: Context): Promise<string> {
+  const before = await replicas(context, 'orders-worker')
+  if (before !== 1) throw new Error(`${before} workers are ready before there is a backlog.`)
   const { headers } = await signIn(context)
   const line = (number: number) => JSON.stringify({ id: `backlog-${number}`, amount: 1 })
   const body = Array.from({ length: importedOrders }, (_, number) => line(number)).join('\n')
@@ -115,8 +119,7 @@ async function scaleWorker(context: Context): Promise<string> {
     headers: { ...headers, 'content-type': 'application/x-ndjson' },
     body,
   })
-  const most = await scaledUp(context, 'orders-worker', 1)
-  const { status, body: report } = await imported
+  const [most, { status, body: report }] = await Promise.all([scaledUp(context, 'orders-worker', 1), imported])
   if (status !== 200) throw new Error(`The import was answered with ${status}: ${report.slice(0, 200)}`)
   return `1 to ${most} and ${await scaledDown(context, 'orders-worker', 1)}`
 }
