@@ -155,6 +155,7 @@ export type Spec = {
   ignoreDifferences?: { kind: string; jqPathExpressions?: string[] }[]
   syncPolicy?: {
     automated?: { prune?: boolean; selfHeal?: boolean }
+    syncOptions?: string[]
     retry?: { limit?: number; refresh?: boolean; backoff?: { maxDuration?: string } }
   }
 }

@@ -77,8 +77,18 @@ function backendBounds(policy: Document): Found {
     : [[nameOf(policy), 'may send a request twice: retry only after connect-failure']]
 }
 
-const ignoresWeights = ({ kind, jqPathExpressions = [] }: { kind: string; jqPathExpressions?: string[] }) =>
-  kind === 'HTTPRoute' && jqPathExpressions.includes('.spec.rules[].backendRefs[].weight')
+/** The Applications whose folder holds a Rollout. */
+const withRollout = (set: Document[], sets: Map<string, Document[]>): Document[] =>
+  ofKind(set, 'Application').filter(
+    ({ spec }) => ofKind(sets.get(spec?.source?.path?.replace(/^gitops\//, '') ?? '') ?? [], 'Rollout').length > 0,
+  )
+
+/** Whether an Application leaves alone, in each sync too, what another program writes into resources of a kind. */
+const keeps = ({ spec }: Document, ofResources: string, expression: string): boolean =>
+  spec?.syncPolicy?.syncOptions?.includes('RespectIgnoreDifferences=true') === true &&
+  spec.ignoreDifferences?.some(
+    ({ kind, jqPathExpressions = [] }) => kind === ofResources && jqPathExpressions.includes(expression),
+  ) === true
 
 export const gatewayRules: Record<string, Rule> = {
   'gateway-class-exists': (set) =>
@@ -123,12 +133,16 @@ export const gatewayRules: Record<string, Rule> = {
       .map((route): Found[0] => [nameOf(route), 'cuts imports, exports or streams: set no timeouts']),
   ],
   'canary-weights-are-kept': (set, { sets }) =>
-    ofKind(set, 'Application')
-      .filter(
-        ({ spec }) => ofKind(sets.get(spec?.source?.path?.replace(/^gitops\//, '') ?? '') ?? [], 'Rollout').length > 0,
-      )
-      .filter(({ spec }) => !spec?.ignoreDifferences?.some(ignoresWeights))
+    withRollout(set, sets)
+      .filter((application) => !keeps(application, 'HTTPRoute', '.spec.rules[].backendRefs[].weight'))
       .map((application) => [nameOf(application), 'resets the weights of a canary: ignore those of the HTTPRoute']),
+  'canary-selectors-are-kept': (set, { sets }) =>
+    withRollout(set, sets)
+      .filter((application) => !keeps(application, 'Service', '.spec.selector["rollouts-pod-template-hash"]'))
+      .map((application) => [
+        nameOf(application),
+        'resets the selectors of a canary, so that each Service has the pods of both releases: ignore those of the Services',
+      ]),
   'canary-splits-requests': (set) =>
     ofKind(set, 'Rollout').flatMap((rollout): Found => {
       const { trafficRouting, stableService, canaryService } = rollout.spec?.strategy?.canary ?? {}
