@@ -13,21 +13,14 @@ import type { Programs } from './control-plane.ts'
 import { startForge } from './forge.ts'
 import { makeFork } from './fork.ts'
 import { publishImages } from './images/publish.ts'
+import { insideOptions } from './options.ts'
 import { nameEnvoy, repinImages, serverImages } from './pinned-images.ts'
 import { readPrograms } from './program-paths.ts'
 import { provenance } from './provenance.ts'
 import { type Context, runScenario, summary } from './scenario/step.ts'
 import { requiredSteps, shortSteps, steps } from './scenario/steps.ts'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    only: { type: 'string' },
-    short: { type: 'boolean' },
-    hold: { type: 'boolean' },
-    'keep-logs': { type: 'string' },
-  },
-})
+const { values, positionals } = parseArgs({ allowPositionals: true, options: insideOptions })
 const [folder = ''] = positionals
 // The address of the gateway's Service in the target `local`.
 const gatewayAddress = '10.96.0.80'

@@ -2,14 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { fetchPackages } from './images/publish.ts'
 import { createKindContext, keepKindLogs, removeKind } from './kind.ts'
 import { runInNamespaces, traces } from './machine.ts'
+import { insideOptions } from './options.ts'
 import { serverImages } from './pinned-images.ts'
 import { installPrograms } from './programs.ts'
 import { stageRelease } from './release-images.ts'
 import { runScenario, summary } from './scenario/step.ts'
-import { requiredSteps, steps } from './scenario/steps.ts'
+import { requiredSteps, shortSteps, steps } from './scenario/steps.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -21,21 +23,24 @@ Usage: nx run gitops:cluster [--only TEXT] [--short] [--hold] [--keep-logs DIR] 
   --short          runs the steps that find what stops a deployment, as .ci/run does
   --hold           keeps the cluster after the steps, until Ctrl-C
   --keep-logs DIR  copies the logs of all programs there
-  --kind           uses a cluster of kind instead, which needs Docker and public registries
+  --kind           uses a cluster of kind instead, which needs Docker and public registries, and takes no other option
 
 It needs root on Linux, Go 1.26, and the Debian packages containerd, runc, containernetworking-plugins, iptables, ipset,
 conntrack, docker-registry and mmdebstrap.`
 
 const args = process.argv.slice(2)
-if (args.includes('--help')) console.log(usage)
-else
-  process.exitCode = await main().catch((error: Error) => {
-    console.error(error.message)
-    return 1
-  })
+process.exitCode = await main().catch((error: Error) => {
+  console.error(error.message)
+  return 1
+})
 
 async function main(): Promise<number> {
-  if (args.includes('--kind')) return runOnKind()
+  const options = readOptions()
+  if (options.help) {
+    console.log(usage)
+    return 0
+  }
+  if (options.kind) return runOnKind()
   if (process.getuid?.() !== 0) throw new Error('This needs root, to make namespaces and cgroups: run it with sudo.')
   const started = performance.now()
   await installPrograms(console.log)
@@ -51,6 +56,26 @@ async function main(): Promise<number> {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Throws an Error for an option that has no effect, before anything is built. */
+function readOptions() {
+  const { values } = parseArgs({
+    args,
+    options: {
+      help: { type: 'boolean' },
+      kind: { type: 'boolean' },
+      ...insideOptions,
+    },
+  })
+  const { kind, only, short } = values
+  if (kind && Object.keys(values).length > 1)
+    throw new Error('--kind runs every step that it can: give no other option.')
+  const possible = short ? shortSteps : steps
+  if (only !== undefined && !possible.some(({ name }) => name.includes(only))) {
+    throw new Error(`No step is named like "${only}": ${possible.map(({ name }) => name).join('; ')}.`)
+  }
+  return values
 }
 
 async function runOnKind(): Promise<number> {
