@@ -284,3 +284,26 @@ t.test('CSV agrees with csv-parse and csv-stringify on every table', async (t) =
   fc.assert(fc.property(cell, (text) => restore(neutralise(text)) === text && !/^[=+\-@\t\r]/.test(neutralise(text))))
   t.throws(() => parseRecord('a,"b'), SyntaxError)
 })
+
+t.test('lines that need no work give other requests their turns', async (t) => {
+  const chunks = 20
+  async function* body() {
+    for (let chunk = 0; chunk < chunks; chunk++) yield Buffer.alloc(65_536, '\n')
+    yield Buffer.from('{"id":"last"}\n')
+  }
+  let turns = 0
+  let timer = setImmediate(function turn() {
+    turns++
+    timer = setImmediate(turn)
+  })
+  let records = 0
+  let last: Line | undefined
+  for await (const group of readLines(body(), { quoted: false, timeout: 60_000 })) {
+    records += group.length
+    last = group.at(-1)
+  }
+  clearImmediate(timer)
+  t.equal(records, 1, 'empty lines are no records')
+  t.strictSame(last, { line: chunks * 65_536 + 1, text: '{"id":"last"}' }, 'and count as lines')
+  t.ok(turns >= chunks, `${turns} turns in ${chunks} chunks`)
+})

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { setImmediate } from 'node:timers/promises'
 import { OrdersError } from '@orders/orders'
 
 /** A record without its line end, and the line it begins on, counted from 1; or what makes it unreadable. */
@@ -12,7 +13,8 @@ const comma = 44
 
 /**
  * Cuts a stream of bytes into lines, as many at a time as each chunk ends. With `quoted`, a line end inside a quoted
- * cell (RFC 4180) is part of its record. A line of more than 64 KiB is unreadable, and the next one is whole again.
+ * cell (RFC 4180) is part of its record. A line of more than 64 KiB is unreadable, and the next one is whole again. Empty
+ * lines are counted and left out. After each chunk, other requests have their turn, also if none of its lines needs work.
  * Throws REQUEST_TIMEOUT if `timeout` milliseconds of waiting bring no whole line, BAD_REQUEST if the sender goes away, and
  * the reason of the signal when that aborts.
  */
@@ -58,11 +60,12 @@ export async function* readLines(
       at = end + 1
       if (found < 0 || inside) continue
       cells?.reset()
-      lines.push(take())
+      waited = 0
+      if (length > 0) lines.push(take())
+      else begins = current
     }
-    if (lines.length === 0) continue
-    waited = 0
-    yield lines
+    if (lines.length > 0) yield lines
+    await setImmediate()
   }
   if (length > 0) yield [take()]
 }
