@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import t from 'tap'
 import { tracesIn } from '../../src/cluster/machine.ts'
 import { probe } from '../../src/cluster/prober.ts'
+import { restoring } from '../../src/cluster/scenario/restoring.ts'
 import { type Context, runSteps, table } from '../../src/cluster/scenario/step.ts'
 import { type Application, unfinished } from '../../src/cluster/scenario/unfinished.ts'
 import { until } from '../../src/cluster/until.ts'
@@ -91,4 +92,20 @@ t.test('finds what a cluster left on the machine, and nothing else', async (t) =
   ]
   for (const line of left) t.same(tracesIn([`1: lo    inet 127.0.0.1/8 scope host lo\n${line}`]), [line])
   t.same(tracesIn(['2: eth0    inet 172.17.0.2/16 scope global eth0\n-P INPUT ACCEPT\n/dev/vda / ext4 rw 0 0']), [])
+})
+
+t.test('what a step changed is restored in each case, and no error hides another', async (t) => {
+  let restored = 0
+  const restore = async () => void restored++
+  const fail = (message: string) => async () => {
+    throw new Error(message)
+  }
+  t.equal(await restoring(async () => 'done', restore), 'done')
+  await t.rejects(restoring(fail('The step.'), restore), { message: 'The step.' })
+  t.equal(restored, 2)
+  await t.rejects(restoring(fail('The step.'), fail('The commit.')), /^The step\. Restoring failed too: The commit\.$/)
+  await t.rejects(
+    restoring(async () => 'done', fail('The commit.')),
+    { message: 'The commit.' },
+  )
 })

@@ -4,6 +4,7 @@ import { readApplications } from '../../applications.ts'
 import { until } from '../until.ts'
 import { application, commit, refresh, synced } from './argocd.ts'
 import { smoke } from './first-sync.ts'
+import { restoring } from './restoring.ts'
 import type { Step } from './step.ts'
 
 const file = 'gitops/argocd/base/applications/tempo.yaml'
@@ -16,7 +17,7 @@ export const brokenAddOn: Step = {
     const path = join(fork.clone, file)
     const original = readFileSync(path, 'utf8')
     const version = (await readApplications('local')).find(({ name }) => name === 'tempo')?.chart?.version ?? ''
-    try {
+    const released = async () => {
       await commit(context, 'Ask for a chart that does not exist', () =>
         writeFileSync(path, original.replace(`targetRevision: ${version}`, `targetRevision: ${unpublished}`)),
       )
@@ -32,9 +33,10 @@ export const brokenAddOn: Step = {
       await synced(context, 'the release is live', 5, ['orders'])
       await smoke(context)
       return `released in ${Math.round((performance.now() - started) / 1000)} s`
-    } finally {
+    }
+    return restoring(released, async () => {
       await commit(context, 'Ask for the published chart', () => writeFileSync(path, original))
       await synced(context, 'everything is Synced and Healthy again', 10)
-    }
+    })
   },
 }

@@ -122,9 +122,14 @@ export const proberControl: Step = {
   run: async (context) => {
     const { kubectl } = context.kubernetes
     const prober = probe(new URL('/readyz', context.address), { perSecond: 20, ca: await context.authority() })
-    await kubectl('-n', namespace, 'delete', 'service', 'orders-api')
-    await synced(context, 'Argo CD has put the Service back', 5, ['orders'])
-    const { failures, requests } = await prober.stop()
+    let probed: Probed
+    try {
+      await kubectl('-n', namespace, 'delete', 'service', 'orders-api')
+      await synced(context, 'Argo CD has put the Service back', 5, ['orders'])
+    } finally {
+      probed = await prober.stop()
+    }
+    const { failures, requests } = probed
     if (failures.length === 0) throw new Error(`None of ${requests} requests failed while there was no Service.`)
     return `${failures.length} of ${requests} requests failed`
   },

@@ -6,6 +6,7 @@ import { until } from '../until.ts'
 import { commit, refresh, synced } from './argocd.ts'
 import { ask, signIn } from './client.ts'
 import { smoke } from './first-sync.ts'
+import { restoring } from './restoring.ts'
 import type { Context, Step } from './step.ts'
 
 const overlay = 'gitops/apps/orders/overlays/local/kustomization.yaml'
@@ -30,7 +31,7 @@ export const canaries: Step = {
 async function withCanaries(context: Context, act: () => Promise<string>): Promise<string> {
   const { fork } = context
   const original = [overlay, strategy].map((file) => [join(fork.clone, file), read(fork.clone, file)] as const)
-  try {
+  const withCanary = async () => {
     await commit(context, 'Release by canary, with pauses of a minute', () => {
       fork.addComponent('apps/orders/overlays/local', '../../components/canary')
       fork.addComponent('argocd/overlays/local', '../../components/canary')
@@ -39,12 +40,13 @@ async function withCanaries(context: Context, act: () => Promise<string>): Promi
     })
     await synced(context, 'the Rollout runs the service', 10, ['root', 'orders'])
     return await act()
-  } finally {
+  }
+  return restoring(withCanary, async () => {
     await commit(context, 'Release at once', () => {
       for (const [file, text] of original) writeFileSync(file, text)
     })
     await synced(context, 'the Deployment runs the service', 10, ['orders'])
-  }
+  })
 }
 
 const read = (folder: string, file: string) => readFileSync(join(folder, file), 'utf8')
@@ -125,6 +127,17 @@ function failing(): Variant {
   return { kind: 'files', files: { [plugin]: text.replace(anchor, `${anchor}  ${defect}`) } }
 }
 
+/** A deadline aborts a canary too: throws an Error unless it was the analysis of the newest one, by its errors. */
+async function assertAbortedByErrors({ kubernetes }: Context): Promise<void> {
+  const runs = await kubernetes.list('/apis/argoproj.io/v1alpha1/namespaces/orders-local/analysisruns')
+  const [newest] = runs.sort((a, b) =>
+    String(b.metadata.creationTimestamp).localeCompare(String(a.metadata.creationTimestamp)),
+  )
+  const results: { name: string; phase: string }[] = newest?.status?.metricResults ?? []
+  const phases = results.map(({ name, phase }) => `${name} ${phase}`)
+  if (!phases.includes('error-rate Failed')) throw new Error(`The analysis did not abort it: ${phases.join(', ')}.`)
+}
+
 async function aborts(context: Context): Promise<string> {
   const started = performance.now()
   const { failures, requests } = await beside(context, async () => {
@@ -140,7 +153,10 @@ async function aborts(context: Context): Promise<string> {
     })
   })
   const took = Math.round((performance.now() - started) / 1000)
-  if (failures.length === 0) throw new Error('No request reached the canary with errors.')
+  await assertAbortedByErrors(context)
+  if (!failures.some((failure) => failure.endsWith('status 500'))) {
+    throw new Error('No request reached the canary with errors.')
+  }
   const { headers } = await signIn(context)
   for (let request = 0; request < 200; request++) {
     const { status } = await ask(context, '/api/v1/orders', { headers })

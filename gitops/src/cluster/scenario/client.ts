@@ -5,10 +5,14 @@ import type { Context } from './step.ts'
 type Answer = { status: number; body: string }
 type Request = { method?: string; headers?: Record<string, string>; body?: string; agent?: Agent }
 
-/** One request to the service as its users have it. */
+const mostMs = 300_000
+
+/** One request to the service as its users have it, in five minutes at most. */
 export async function ask(context: Context, path: string, options: Request = {}): Promise<Answer> {
   const { body, agent = false, ...rest } = options
-  const asking = request(new URL(path, context.address), { ...rest, ca: await context.authority(), agent })
+  const signal = AbortSignal.timeout(mostMs)
+  const asking = request(new URL(path, context.address), { ...rest, ca: await context.authority(), agent, signal })
+  asking.on('error', () => {}) // whoever reads the answer gets it too
   asking.end(body)
   const [answer] = await once(asking, 'response')
   const chunks: Buffer[] = []

@@ -4,6 +4,7 @@ import { type Probed, probe } from '../prober.ts'
 import { until } from '../until.ts'
 import { commit, synced } from './argocd.ts'
 import { ask, signIn, startLoad } from './client.ts'
+import { restoring } from './restoring.ts'
 import type { Context, Step } from './step.ts'
 
 const namespace = 'orders-local'
@@ -42,7 +43,7 @@ async function atScale(context: Context, act: () => Promise<string>): Promise<st
   const file = join(context.fork.clone, 'gitops/apps/orders/overlays/local/kustomization.yaml')
   const original = readFileSync(file, 'utf8')
   const write = (text: string) => () => writeFileSync(file, text)
-  try {
+  const scaled = async () => {
     await commit(
       context,
       'Scale as staging does',
@@ -53,11 +54,12 @@ async function atScale(context: Context, act: () => Promise<string>): Promise<st
       const ready = await replicas(context, 'orders-api')
       return ready === leastPods ? [] : [`${ready} are ready`]
     })
-    return await act()
-  } finally {
+    return act()
+  }
+  return restoring(scaled, async () => {
     await commit(context, 'Scale as a laptop does', write(original))
     await synced(context, 'the service is at its own scale', 10, ['orders'])
-  }
+  })
 }
 
 async function drainNode(context: Context): Promise<string> {
@@ -119,18 +121,23 @@ async function scaleWorker(context: Context): Promise<string> {
     headers: { ...headers, 'content-type': 'application/x-ndjson' },
     body,
   })
-  const [most, { status, body: report }] = await Promise.all([scaledUp(context, 'orders-worker', 1), imported])
+  const [scaled, answered] = await Promise.allSettled([scaledUp(context, 'orders-worker', 1), imported])
+  if (answered.status === 'rejected') throw answered.reason
+  const { status, body: report } = answered.value
   if (status !== 200) throw new Error(`The import was answered with ${status}: ${report.slice(0, 200)}`)
+  if (scaled.status === 'rejected') throw scaled.reason
+  const most = scaled.value
   return `1 to ${most} and ${await scaledDown(context, 'orders-worker', 1)}`
 }
 
 /** Waits for more ready pods than `minimum`, and answers how many there are. */
 async function scaledUp(context: Context, name: string, minimum: number): Promise<number> {
+  let ready = 0
   await until(`${name} has more than ${minimum} pods`, 8, async () => {
-    const ready = await replicas(context, name)
+    ready = await replicas(context, name)
     return ready > minimum ? [] : [`${ready} are ready`]
   })
-  return replicas(context, name)
+  return ready
 }
 
 async function scaledDown(context: Context, name: string, minimum: number): Promise<string> {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from '../until.ts'
 import { application, commit, refresh, synced } from './argocd.ts'
+import { restoring } from './restoring.ts'
 import type { Context, Step } from './step.ts'
 
 const overlay = 'gitops/argocd/overlays/local/kustomization.yaml'
@@ -30,12 +31,13 @@ export const syncWindow: Step = {
   name: 'outside its window nothing syncs by itself, by hand it does, and inside it syncs',
   run: async (context) => {
     const original = readFileSync(join(context.fork.clone, overlay), 'utf8')
-    try {
-      return await checkWindow(context, original)
-    } finally {
-      await commit(context, 'Have no window', () => writeFileSync(join(context.fork.clone, overlay), original))
-      await synced(context, 'everything as before', 5)
-    }
+    return restoring(
+      () => checkWindow(context, original),
+      async () => {
+        await commit(context, 'Have no window', () => writeFileSync(join(context.fork.clone, overlay), original))
+        await synced(context, 'everything as before', 5)
+      },
+    )
   },
 }
 
