@@ -97,7 +97,8 @@ t.test('control: a tenant set for the session is caught', async (t) => {
   const { wrong } = await run(t, 1500, ({ server: { orders, database } }) => {
     const { getOrder } = orders
     orders.getOrder = async (orgId, id) => {
-      await database.runGlobal({ name: 'stay', text: "SELECT set_config('app.org_id', $1, false)", values: [orgId] })
+      const text = "SELECT set_config('app.org_id', current_setting('app.org_id'), false)"
+      await database.runInTenant(orgId, { name: 'stay', text, values: [] })
       return getOrder(orgId, id)
     }
   })

@@ -14,6 +14,7 @@ import { orderStreamRoutes } from './api/order-stream.ts'
 import { orderRoutes } from './api/orders.ts'
 import { organisationRoutes } from './api/organisations.ts'
 import { projectRoutes } from './api/projects.ts'
+import { usageRoutes } from './api/usage.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import type { Config } from './config.ts'
 import access from './plugins/access.ts'
@@ -37,8 +38,10 @@ import requestMetrics from './plugins/request-metrics.ts'
 import scans from './plugins/scans.ts'
 import slowBody from './plugins/slow-body.ts'
 import strictJson from './plugins/strict-json.ts'
+import usage from './plugins/usage.ts'
 import view from './plugins/view.ts'
 import webhooks from './plugins/webhooks.ts'
+import { readQuotas } from './quotas.ts'
 import { cspReports } from './ui/csp-reports.ts'
 import { pages } from './ui/pages.ts'
 
@@ -67,6 +70,8 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     if (typeof schema === 'object' && '$id' in schema) server.addSchema(schema)
   }
 
+  const quotas = readQuotas(config.QUOTAS)
+
   await server.register(problems)
   await server.register(requestMetrics)
   await server.register(httpHygiene, { version: config.ORDERS_COMMIT })
@@ -81,7 +86,12 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     redisUrl: config.REDIS_URL,
     now: given.now,
   })
-  await server.register(database, { url: config.DATABASE_URL, max: config.DATABASE_POOL_MAX, elapsed: given.now })
+  await server.register(database, {
+    url: config.DATABASE_URL,
+    contextKey: config.CONTEXT_KEY,
+    max: config.DATABASE_POOL_MAX,
+    elapsed: given.now,
+  })
   await server.register(audit, { now: given.now })
   await server.register(access, {
     mode: config.AUTH_MODE,
@@ -89,6 +99,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     guestKeys: config.GUEST_KEYS,
     openIdIssuers: config.OPENID_ISSUERS,
     people: given.people,
+    quotas,
   })
   await server.register(outgoing, { bounds: given.outgoingBounds })
   await server.register(openapi)
@@ -100,10 +111,12 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
     defaultCurrency: config.DEFAULT_CURRENCY,
     cosmosEndpoint: config.HISTORY_COSMOS_ENDPOINT,
     cosmosDatabase: config.HISTORY_COSMOS_DATABASE,
+    quotas,
     orders: given.orders,
   })
   await server.register(orderStream, { databaseUrl: config.DATABASE_URL, patienceMs: given.patienceMs })
-  await server.register(webhooks, { allowLoopback: config.WEBHOOKS_ALLOW_LOOPBACK === 'true', given })
+  await server.register(webhooks, { allowLoopback: config.WEBHOOKS_ALLOW_LOOPBACK === 'true', quotas, given })
+  await server.register(usage, { quotas })
   await server.register(health, { version })
   await server.register(view)
 
@@ -124,6 +137,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
       await scope.register(webhookRoutes)
       await scope.register(deliveryRoutes)
       await scope.register(deadLetterRoutes)
+      await scope.register(usageRoutes)
     },
     { prefix: '/api/v1' },
   )

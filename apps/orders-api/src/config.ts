@@ -2,6 +2,7 @@ import { Choice, readSettings, Secret, settingsHelp } from '@orders/runtime'
 import { currencyCodes } from '@orders/schema'
 import { type Static, Type } from '@sinclair/typebox'
 import { concurrencyPattern, defaultConcurrency } from './long-responses/concurrency.ts'
+import { defaultQuotaPairs, quotasPattern } from './quotas.ts'
 import { figuresPattern } from './rate-limits/figures.ts'
 
 const Port = (description: string, options = {}) =>
@@ -18,6 +19,14 @@ export const Settings = Type.Object({
     examples: ['postgresql://user:password@host:5432/orders'],
     description: 'postgresql:// address of the database.',
   }),
+  CONTEXT_KEY: Type.Optional(
+    Secret({
+      pattern: '^[\\s\\S]{32,}$',
+      examples: ['at least 32 random characters'],
+      description:
+        'Secret of at least 32 characters that signs which organisation a transaction may access. The API, the worker and database:migrate need the same value. If unset, all three derive it from the password of DATABASE_URL, which must then be the same and have at least 32 characters.',
+    }),
+  ),
   DATABASE_POOL_MAX: Type.Integer({
     minimum: 2,
     maximum: 200,
@@ -86,6 +95,13 @@ export const Settings = Type.Object({
       pattern: concurrencyPattern,
       examples: ['org-streams=500,user-streams=100'],
       description: `Long responses and scans (statistics, and lists by filters without an index) at a time in this process, by organisation and by user, other than ${defaultConcurrency}.`,
+    }),
+  ),
+  QUOTAS: Type.Optional(
+    Type.String({
+      pattern: quotasPattern,
+      examples: ['projects=200,webhooks=50'],
+      description: `Limits of each organisation, such as projects=200,webhooks=50; those that are left out keep ${defaultQuotaPairs} (import-lines: on one day, UTC).`,
     }),
   ),
   REDIS_URL: Type.Optional(

@@ -1,9 +1,16 @@
 import { isUnavailable, NotDurableError } from '@orders/database'
-import { type Fault, OrdersError } from '@orders/orders'
-import { type ErrorCode, errorCatalogue, instantPattern, type Problem, uuidPattern } from '@orders/schema'
+import { type Fault, OrdersError, QuotaExceeded } from '@orders/orders'
+import {
+  type ErrorCode,
+  errorCatalogue,
+  instantPattern,
+  type Problem,
+  type QuotaUse,
+  uuidPattern,
+} from '@orders/schema'
 import type { FastifyError, FastifySchemaValidationError } from 'fastify'
 
-export type Refusal = { code: ErrorCode; message: string; faults?: Fault[] | undefined }
+export type Refusal = { code: ErrorCode; message: string; faults?: Fault[] | undefined; quota?: QuotaUse | undefined }
 
 // What Fastify and its plugins refuse by themselves.
 const frameworkCodes: Record<string, ErrorCode> = {
@@ -20,6 +27,7 @@ const frameworkCodes: Record<string, ErrorCode> = {
 
 /** What a client is told of an error; undefined if it is ours, and the client learns only that something went wrong. */
 export function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof QuotaExceeded) return { code: error.code, message: error.message, quota: error.quota }
   if (error instanceof OrdersError) return { code: error.code, message: error.message, faults: error.faults }
   const { code, message, statusCode, validation, validationContext } = error as FastifyError
   if (validation) return validationRefusal(validation, validationContext)
@@ -71,7 +79,7 @@ function plain(keyword: string, message: string, params: Record<string, unknown>
   return formatMessages[String(params.format ?? params.pattern)] ?? message
 }
 
-export function problemOf({ code, message, faults }: Refusal, instance: string, requestId: string): Problem {
+export function problemOf({ code, message, faults, quota }: Refusal, instance: string, requestId: string): Problem {
   const { status, title } = errorCatalogue[code]
   return {
     type: `/errors/${code}`,
@@ -83,5 +91,6 @@ export function problemOf({ code, message, faults }: Refusal, instance: string, 
     error: code,
     message,
     ...(faults && { errors: faults }),
+    ...(quota && { quota }),
   }
 }

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { EmbeddedPostgresError, explainSystemError } from '@orders/database/embedded'
 import { SettingsError } from '@orders/runtime'
 import { newGuestKeys } from './access/guest-tokens.ts'
-import { readConfig } from './config.ts'
+import { type Config, readConfig } from './config.ts'
 import { watchAncestors } from './serve/ancestors.ts'
 import { type LocalDatabase, openLocalDatabase } from './serve/database.ts'
 import { type ServerExit, type ServerProcess, startServer } from './serve/server-process.ts'
@@ -33,9 +33,9 @@ async function help(): Promise<number> {
 async function serve(): Promise<number> {
   let database: LocalDatabase | null = null
   try {
-    assertSettings()
+    const { CONTEXT_KEY: contextKey } = readSettings()
     if (!hasDatabase) {
-      const opening = openLocalDatabase(join(root, '.data/postgres'), { say, onLost: fail })
+      const opening = openLocalDatabase(join(root, '.data/postgres'), { contextKey, say, onLost: fail })
       const opened = await Promise.race([opening, asked.promise])
       if (typeof opened === 'number') return opened
       database = opened
@@ -48,9 +48,9 @@ async function serve(): Promise<number> {
   }
 }
 
-/** Names every wrong setting at once, before anything is started. Throws a SettingsError. */
-function assertSettings(): void {
-  readConfig({ ...process.env, ...(!hasDatabase && { DATABASE_URL: 'postgresql://localhost/orders' }) })
+/** Reads all settings before anything is started. Throws a SettingsError that names every wrong one. */
+function readSettings(): Config {
+  return readConfig({ ...process.env, ...(!hasDatabase && { DATABASE_URL: 'postgresql://localhost/orders' }) })
 }
 
 /** Runs one server after another until someone asks to stop, the first cannot run, or one is killed. */

@@ -172,7 +172,10 @@ t.test('addresses and event types that are not taken', async (t) => {
   const twice = ['orders.order.placed.v1', 'orders.order.placed.v1']
   t.match(await owner.call('POST', '/webhooks', { url, event_types: twice }), { status: 400 })
   while ((await owner.call('POST', '/webhooks', { url })).status === 201);
-  t.match(await owner.call('POST', '/webhooks', { url }), { status: 409, json: { error: 'WEBHOOK_LIMIT' } })
+  t.match(await owner.call('POST', '/webhooks', { url }), {
+    status: 403,
+    json: { error: 'QUOTA_EXCEEDED', quota: { name: 'webhooks', used: 20, limit: 20 } },
+  })
 })
 
 t.test('a laptop may send to itself, if it is told so', async (t) => {

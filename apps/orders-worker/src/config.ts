@@ -7,11 +7,20 @@ export const Settings = Type.Object({
     examples: ['postgresql://user:password@host:5432/orders'],
     description: 'postgresql:// address of the database.',
   }),
+  CONTEXT_KEY: Type.Optional(
+    Secret({
+      pattern: '^[\\s\\S]{32,}$',
+      examples: ['at least 32 random characters'],
+      description:
+        'Secret of at least 32 characters that signs which organisation a transaction may access. The API, the worker and database:migrate need the same value. If unset, all three derive it from the password of DATABASE_URL, which must then be the same and have at least 32 characters.',
+    }),
+  ),
   DATABASE_POOL_MAX: Type.Integer({
     minimum: 2,
     maximum: 100,
     default: 5,
-    description: 'Connections of this process at most, for each of its two roles.',
+    description:
+      'Maximum connections of this process for each of its two roles. The job that counts older orders uses one more.',
   }),
   DATABASE_WAIT_MS: Type.Integer({
     minimum: 0,
@@ -30,6 +39,13 @@ export const Settings = Type.Object({
     default: 5100,
     description:
       'Events that leave the outbox in a second at most: the fewer, the less a backlog slows those who place orders.',
+  }),
+  GUESTS_KEPT_DAYS: Type.Integer({
+    minimum: 1,
+    maximum: 3650,
+    default: 30,
+    description:
+      "Days after the end of a guest's token (24 hours after the sign-up) until the worker deletes the guest, and the organisations whose members are all such guests.",
   }),
   WEBHOOKS_ALLOW_LOOPBACK: Choice(['true', 'false'], {
     default: 'false',

@@ -1,4 +1,4 @@
-import type { Lag } from '@orders/orders'
+import { type Lag, prunedTables, tablesOfGuests } from '@orders/orders'
 import type { UnhandledError } from '@orders/runtime'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
 
@@ -7,6 +7,7 @@ const outcomes = ['handed-on', 'postponed', 'buried'] as const
 type Reads = {
   relay: () => Promise<Lag>
   deliveries: () => Promise<{ failing: number; oldest_seconds: number }>
+  statistics: () => Promise<number>
 }
 
 /**
@@ -59,6 +60,15 @@ export function createMeters(read: Reads) {
     help: 'For how long the oldest delivery that is due has waited, of webhooks that do not fail.',
     registers,
   })
+  new Gauge({
+    name: 'orders_statistics_changes_waiting',
+    help: 'Changes of the order statistics that are not folded into the rollup yet, up to a million.',
+    registers,
+    async collect() {
+      const waiting = await read.statistics().catch(() => undefined)
+      if (waiting !== undefined) this.set(waiting)
+    },
+  })
   const deliveries = new Counter({
     name: 'orders_webhook_sends_total',
     help: 'Messages sent to webhooks: taken, to be sent again, or given up.',
@@ -78,7 +88,18 @@ export function createMeters(read: Reads) {
     labelNames: ['task'],
     registers,
   })
-  for (const task of ['move', 'relay', 'deliver', 'prune', 'consume']) failures.inc({ task }, 0)
+  for (const task of [
+    ...['move', 'relay', 'fan-out', 'deliver', 'prune', 'remove-guests'],
+    ...['fold-statistics', 'backfill-statistics', 'consume'],
+  ])
+    failures.inc({ task }, 0)
+  const removed = new Counter({
+    name: 'orders_rows_removed_total',
+    help: 'Total number of rows deleted because of their age or with an inactive guest, by table.',
+    labelNames: ['table'],
+    registers,
+  })
+  for (const table of [...prunedTables, ...tablesOfGuests]) removed.inc({ table }, 0)
   const unhandled = new Counter({
     name: 'orders_unhandled_errors_total',
     help: 'Total number of errors that no code handled, by kind. The process drains and exits after the first.',
@@ -92,6 +113,7 @@ export function createMeters(read: Reads) {
     onDelivery: (state: string) => deliveries.inc({ state }),
     onEvents: (type: string, count: number) => events.inc({ type }, count),
     onFailure: (job: string) => failures.inc({ task: job }),
+    onRemoved: (table: string, rows: number) => removed.inc({ table }, rows),
     onUnhandledError: (kind: UnhandledError) => unhandled.inc({ kind }),
   }
 }

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { commit } from './statements.ts'
 
 /** A statement that is prepared once a connection: `name` is unique per text. */
 export type Prepared = { name: string; text: string; values?: unknown[] }
@@ -93,4 +94,13 @@ class Burst {
     for (const query of this.queries) query.handleReadyForQuery(connection)
     this.callback(this.fault, this.results)
   }
+}
+
+/** The rows of the last statement of a burst. */
+export const lastRows = <Row extends object>(results: pg.QueryResult[]) => results.at(-1)?.rows as Row[]
+
+/** COMMIT of a failed transaction is not an error to PostgreSQL: it answers ROLLBACK. */
+export function assertCommitted(results: pg.QueryResult[]): void {
+  const command = results.at(-1)?.command
+  if (command !== commit.text) throw new Error(`the transaction ended with ${command}`)
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { shortestSecret } from './context.ts'
 import { findRunning, startEmbeddedPostgres } from './embedded.ts'
 import { DatabaseError } from './errors.ts'
 
@@ -34,10 +35,25 @@ function postgresAddress(text: string): string {
   )
 }
 
-async function readUrl({ DATABASE_URL, DATABASE_URL_FILE }: Environment): Promise<string | undefined> {
-  if (!DATABASE_URL_FILE) return DATABASE_URL || undefined
-  const text = await readFile(DATABASE_URL_FILE, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new DatabaseError(`DATABASE_URL_FILE cannot be read (${error.code}): name a file that holds the address.`)
+const readUrl = (env: Environment) => readSecret(env, 'DATABASE_URL', 'the address')
+
+/**
+ * The setting CONTEXT_KEY, or the content of CONTEXT_KEY_FILE. Throws a DatabaseError if the file cannot be read, or if the
+ * key could be guessed.
+ */
+export async function readContextKey(env: Environment): Promise<string | undefined> {
+  const key = await readSecret(env, 'CONTEXT_KEY', 'the key')
+  if (key === undefined || key.length >= shortestSecret) return key
+  throw new DatabaseError(
+    `CONTEXT_KEY has ${key.length} characters: set it to a random text of at least ${shortestSecret} characters.`,
+  )
+}
+
+async function readSecret(env: Environment, name: string, content: string): Promise<string | undefined> {
+  const file = env[`${name}_FILE`]
+  if (!file) return env[name]?.trim() || undefined
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new DatabaseError(`${name}_FILE cannot be read (${error.code}): name a file that holds ${content}.`)
   })
   return text.trim()
 }

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { contextKeyOf } from './context.ts'
 
 const asText = (value: string) => value
 const types = {
@@ -25,16 +26,26 @@ const durable = '-c synchronous_commit=on'
 // A statement whose connection was closed meanwhile ends within this many milliseconds, instead of running to its end.
 const cancel = '-c client_connection_check_interval=250'
 
+/** The key of contexts is part of a pool's options, which openDatabase reads. */
+export type ContextOptions = { contextKey: Buffer | undefined }
+
+type Options = { max?: number | undefined; role?: Role; unlimited?: boolean; contextKey?: string | undefined }
+
 /**
  * Options of every pool that serves requests (times in milliseconds).
  *
  * The role is part of the connection's start-up packet: whatever rights the URL's user has, each connection runs as
- * that role from its first statement, and RESET ROLE returns to it.
+ * that role from its first statement, and RESET ROLE returns to it. With `unlimited`, a statement may take as long as it
+ * needs, such as one that reads all orders of an organisation. `contextKey` is the setting CONTEXT_KEY.
  */
-export function connectionOptions(url: string, { max = 10, role = 'orders_app' }: { max?: number; role?: Role } = {}) {
+export function connectionOptions(
+  url: string,
+  { max = 10, role = 'orders_app', unlimited = false, contextKey }: Options = {},
+) {
   const { connectionString, options } = splitOptions(url)
   return {
     connectionString,
+    contextKey: contextKeyOf(url, contextKey),
     options: `${durable} ${cancel} ${options} -c role=${role} -c TimeZone=UTC -c DateStyle=ISO ${plans[role]}`,
     application_name: 'orders',
     max,
@@ -43,11 +54,11 @@ export function connectionOptions(url: string, { max = 10, role = 'orders_app' }
     connectionTimeoutMillis: 1000,
     idleTimeoutMillis: 60_000,
     maxLifetimeSeconds: 1800,
-    statement_timeout: 4000,
-    query_timeout: 5000,
+    statement_timeout: unlimited ? 0 : 4000,
+    query_timeout: unlimited ? 0 : 5000,
     lock_timeout: 1000,
     idle_in_transaction_session_timeout: 10_000,
-  } satisfies pg.PoolConfig
+  } satisfies pg.PoolConfig & ContextOptions
 }
 
 function splitOptions(url: string) {

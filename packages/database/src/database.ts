@@ -1,7 +1,10 @@
 import { CompiledQuery, type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
-import pg from 'pg'
-import { type Prepared, runBurst } from './burst.ts'
-import { connectionOptions, type Role } from './connection.ts'
+import type pg from 'pg'
+import { abortable } from './abortable.ts'
+import { assertCommitted, lastRows, type Prepared, runBurst } from './burst.ts'
+import { createClients } from './clients.ts'
+import type { ContextOptions } from './connection.ts'
+import { createContextSigner } from './context.ts'
 import { discardingPool } from './discarding-pool.ts'
 import { watchDurability } from './durability.ts'
 import {
@@ -12,6 +15,7 @@ import {
   reading,
   type Statement,
   setHeld,
+  setService,
   setTenant,
   setTenantAndPatience,
   setUser,
@@ -35,7 +39,10 @@ export function openDatabase(
 ) {
   pool.on('error', onError)
   pool.on('connect', (client) => client.on('error', onError))
-  const durability = watchDurability(pool, onDurabilityChange)
+  const { contextKey } = pool.options as pg.PoolOptions & Partial<ContextOptions>
+  const { sign, observe } = createContextSigner(contextKey)
+  const durability = watchDurability(pool, onDurabilityChange, observe)
+  const { withClient, withDurableClient } = createClients(pool, durability)
   const kysely = new Kysely<Tables>({
     dialect: new PostgresDialect({ pool: discardingPool(pool, durability.isFaulty) }),
   })
@@ -55,7 +62,10 @@ export function openDatabase(
       .setAccessMode(readOnly ? 'read only' : 'read write')
       .execute(async (trx) => {
         if (!readOnly) durability.assertDurable()
-        for (const { text, values } of [setTenant(orgId), ...(userId === undefined ? [] : [setUser(userId)])]) {
+        for (const { text, values } of [
+          setTenant(sign, orgId),
+          ...(userId === undefined ? [] : [setUser(sign, userId)]),
+        ]) {
           await trx.executeQuery(CompiledQuery.raw(text, values))
         }
         return work(trx)
@@ -70,15 +80,15 @@ export function openDatabase(
     work: () => Promise<T>,
   ): Promise<T> {
     const actIn = ({ text, values }: Statement) => trx.executeQuery(CompiledQuery.raw(text, values))
-    await actIn(setTenant(orgId))
+    await actIn(setTenant(sign, orgId))
     const result = await work()
-    await actIn(setTenant(home))
+    await actIn(setTenant(sign, home))
     return result
   }
 
   /** Lets the rest of such a transaction also see a user and the user's organisations. */
   async function actAsUser(trx: Transaction<Tables>, userId: string): Promise<void> {
-    const { text, values } = setUser(userId)
+    const { text, values } = setUser(sign, userId)
     await trx.executeQuery(CompiledQuery.raw(text, values))
   }
 
@@ -94,8 +104,9 @@ export function openDatabase(
     followUp?: (rows: Row[]) => Statement | undefined,
   ): Promise<Row[]> {
     const { lockTimeoutMs } = statement
-    const setting = lockTimeoutMs === undefined ? setTenant(orgId) : setTenantAndPatience(orgId, lockTimeoutMs)
-    return followUp ? burstInTwo(setting, statement, followUp) : write(setting, statement)
+    const setting = () =>
+      lockTimeoutMs === undefined ? setTenant(sign, orgId) : setTenantAndPatience(sign, orgId, lockTimeoutMs)
+    return followUp ? burstInTwo(setting, statement, followUp) : write(() => [setting(), statement])
   }
 
   /**
@@ -103,62 +114,50 @@ export function openDatabase(
    * reason, and PostgreSQL cancels the statement because its connection is closed.
    */
   function readInTenant<Row extends object>(orgId: string, statement: Statement, signal?: AbortSignal): Promise<Row[]> {
-    const statements = [reading(setTenant(orgId)), statement]
-    if (!signal) return read(...statements)
-    return withClient((client) => abortable(signal, runBurst(client, statements))).then(lastRows<Row>)
+    const statements = () => [reading(setTenant(sign, orgId)), statement]
+    if (!signal) return read(statements)
+    return withClient((client) => abortable(signal, runBurst(client, statements()))).then(lastRows<Row>)
   }
 
   /** A read of what a user may see in whatever organisation: the own row, the own memberships, their organisations. */
   function readAsUser<Row extends object>(userId: string, statement: Statement): Promise<Row[]> {
-    return read(reading(setUser(userId)), statement)
+    return read(() => [reading(setUser(sign, userId)), statement])
   }
 
   /** A statement on what belongs to whoever holds a secret, such as a session: the rows of the secret's SHA-256. */
   function runAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
-    return write(setHeld(digest), statement)
+    return write(() => [setHeld(sign, digest), statement])
   }
 
   /** The same for a read. */
   function readAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
-    return read(reading(setHeld(digest)), statement)
+    return read(() => [reading(setHeld(sign, digest)), statement])
   }
 
-  const read = <Row extends object>(...statements: Prepared[]) =>
-    withClient(async (client) => lastRows<Row>(await runBurst(client, statements)))
+  /** Reads data that belongs to no organisation, such as keys, with the signed context of the service. */
+  function readAsService<Row extends object>(statement: Statement): Promise<Row[]> {
+    return read(() => [reading(setService(sign)), statement])
+  }
 
-  const write = <Row extends object>(...statements: Prepared[]) =>
-    withDurableClient(async (client) => lastRows<Row>(await runBurst(client, statements)))
+  // Contexts are signed once there is a connection: the wait for one does not count, and the time of the database is known.
+  const read = <Row extends object>(statements: () => Prepared[]) =>
+    withClient(async (client) => lastRows<Row>(await runBurst(client, statements())))
+
+  const write = <Row extends object>(statements: () => Prepared[]) =>
+    withDurableClient(async (client) => lastRows<Row>(await runBurst(client, statements())))
 
   function burstInTwo<Row extends object>(
-    setting: Statement,
+    setting: () => Statement,
     statement: Statement,
     followUp: (rows: Row[]) => Statement | undefined,
   ): Promise<Row[]> {
     return withDurableClient(async (client) => {
-      const rows = lastRows<Row>(await runBurst(client, [begin, setting, statement]))
+      const rows = lastRows<Row>(await runBurst(client, [begin, setting(), statement]))
       const last = followUp(rows)
       assertCommitted(await runBurst(client, last ? [last, commit] : [commit]))
       return rows
     })
   }
-
-  async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const client = await pool.connect()
-    try {
-      const result = await work(client)
-      client.release(durability.isFaulty(client))
-      return result
-    } catch (error) {
-      client.release(true) // also ends a transaction that may still be open
-      throw error
-    }
-  }
-
-  const withDurableClient = <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> =>
-    withClient((client) => {
-      durability.assertDurable(client)
-      return work(client)
-    })
 
   /** Runs a read that belongs to no organisation, such as a health check. */
   function runGlobal<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]> {
@@ -175,7 +174,7 @@ export function openDatabase(
   ): Promise<{ rows: Row[]; following: Following[][] }> {
     return withDurableClient(async (client) => {
       const rows = lastRows<Row>(await runBurst(client, [begin, statement]))
-      const inTurn = followUps(rows).flatMap(({ orgId, statement }) => [actIn(orgId), statement])
+      const inTurn = followUps(rows).flatMap(({ orgId, statement }) => [actIn(sign, orgId), statement])
       const results = await runBurst(client, [...inTurn, commit])
       assertCommitted(results)
       const following = results.slice(0, -1).filter((_, i) => i % 2 === 1)
@@ -188,7 +187,7 @@ export function openDatabase(
    * before it did.
    */
   function runExclusively<Row extends object>(lock: number, statement: Statement): Promise<Row[]> {
-    return write(lockExclusively(lock), statement)
+    return write(() => [lockExclusively(lock), statement])
   }
 
   return {
@@ -200,6 +199,7 @@ export function openDatabase(
     readAsUser,
     runAsHolder,
     readAsHolder,
+    readAsService,
     runGlobal,
     runGlobalThen,
     runExclusively,
@@ -214,53 +214,4 @@ export function openDatabase(
       max: pool.options.max,
     }),
   }
-}
-
-// How long a prepared statement keeps its plan. The planner knows how large a table is when it plans: one that has grown
-// since may be read by the wrong index, and each look-up then reads a part of it.
-const planSeconds = 10
-const durabilityCheckMs = 1000
-
-type ConnectOptions = {
-  max: number
-  role: Role
-  onError: (error: Error) => void
-  onDurabilityChange?: (fault: string | undefined) => void
-}
-
-/** The same with a pool of its own, for processes that give it to nobody else and repeat few statements for ever. */
-export function connectDatabase(
-  url: string,
-  { onError, onDurabilityChange, ...options }: ConnectOptions,
-): { database: Database; close: () => Promise<void> } {
-  const pool = new pg.Pool({ ...connectionOptions(url, options), maxLifetimeSeconds: planSeconds })
-  const database = openDatabase(pool, onError, onDurabilityChange)
-  // A database that does not answer keeps the state that was found last.
-  const checking = setInterval(() => database.checkDurability().catch(() => {}), durabilityCheckMs).unref()
-  const close = () => {
-    clearInterval(checking)
-    return pool.end()
-  }
-  return { database, close }
-}
-
-/** Settles as `work` does, or rejects with the reason of the signal if that aborts first. */
-async function abortable<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason)
-  signal.addEventListener('abort', abort)
-  if (signal.aborted) abort()
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
-}
-
-const lastRows = <Row extends object>(results: pg.QueryResult[]) => results.at(-1)?.rows as Row[]
-
-/** COMMIT of a failed transaction is not an error to PostgreSQL: it answers ROLLBACK. */
-function assertCommitted(results: pg.QueryResult[]): void {
-  const command = results.at(-1)?.command
-  if (command !== commit.text) throw new Error(`the transaction ended with ${command}`)
 }

@@ -8,7 +8,10 @@ export const durabilityColumns = `current_setting('fsync') AS fsync,
       current_setting('full_page_writes') AS full_page_writes,
       current_setting('synchronous_commit') AS synchronous_commit`
 
-const query = { name: 'durability', text: `SELECT ${durabilityColumns}` }
+const query = {
+  name: 'durability',
+  text: `SELECT ${durabilityColumns}, extract(epoch FROM clock_timestamp())::float8 AS now`,
+}
 
 /** Returns one sentence about the first setting with which a crash can undo a commit; undefined if there is none. */
 export function findDurabilityFault(settings: DurabilitySettings): string | undefined {
@@ -22,9 +25,14 @@ export function findDurabilityFault(settings: DurabilitySettings): string | unde
 
 /**
  * Checks the settings on every new connection of the pool before its first use, and whenever `check` is called.
- * `onChange` receives the fault when writes begin to be refused, and undefined when they are accepted again.
+ * `onChange` receives the fault when writes begin to be refused, and undefined when they are accepted again. `onTime`
+ * receives the time of the database (seconds since 1970) with each check.
  */
-export function watchDurability(pool: pg.Pool, onChange: (fault: string | undefined) => void) {
+export function watchDurability(
+  pool: pg.Pool,
+  onChange: (fault: string | undefined) => void,
+  onTime: (seconds: number) => void,
+) {
   // Settings of a session, such as synchronous_commit, stay wrong after those of the server are right again.
   const faultySessions = new WeakSet<pg.ClientBase>()
   let fault: string | undefined
@@ -32,7 +40,8 @@ export function watchDurability(pool: pg.Pool, onChange: (fault: string | undefi
   let checking: Promise<void> | undefined
 
   async function inspect(client: pg.ClientBase): Promise<string | undefined> {
-    const { rows } = await client.query<DurabilitySettings>(query)
+    const { rows } = await client.query<DurabilitySettings & { now: number }>(query)
+    if (rows[0]) onTime(rows[0].now)
     const found = rows[0] && findDurabilityFault(rows[0])
     if (found) {
       faultySessions.add(client)

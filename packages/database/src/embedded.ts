@@ -108,6 +108,8 @@ function settings(port: number, { durable = true, disposable = false }: Embedded
     tcp_user_timeout: '10s',
     jit: 'off',
     timezone: 'UTC',
+    // Its one login is the superuser of a server that only this machine reaches: see assertServable.
+    'orders.embedded': 'on',
     log_timezone: 'UTC',
     log_line_prefix: '%m [%p] %d ',
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`])

@@ -31,6 +31,8 @@ const socketFaults = new Set([
 // pg reports these by message only.
 const driverFaults =
   /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (was closed|has encountered))/
+// Of the function signed_context: the key of this process is not registered yet or any more, or the clock jumped.
+const contextFaults = /^the context (is not signed with a known key|has expired)$/
 // 08 connection, 53 resources, 57P admin shutdown or crash, 25006 a former primary, 25P03 and 57014 a time limit, 55P03 a
 // lock that did not come free in time, 40001 and 40P01 a conflict with others.
 const serverFaults = /^(08...|53...|57P..|57014|25006|25P03|55P03|40001|40P01)$/
@@ -41,6 +43,7 @@ export function isUnavailable(error: unknown): boolean {
   if (error instanceof NotDurableError) return true
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isUnavailable)
   const code = (error as NodeJS.ErrnoException).code
+  if (code === '42501' && contextFaults.test(error.message)) return true
   return (code !== undefined && (socketFaults.has(code) || serverFaults.test(code))) || driverFaults.test(error.message)
 }
 

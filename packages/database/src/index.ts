@@ -1,6 +1,7 @@
 export { type Clock, createDatabaseClock } from './clock.ts'
+export { connectDatabase } from './connect-database.ts'
 export { connectionOptions } from './connection.ts'
-export { connectDatabase, type Database, openDatabase } from './database.ts'
+export { type Database, openDatabase } from './database.ts'
 export {
   brokenConstraint,
   DatabaseError,
@@ -11,6 +12,7 @@ export {
 } from './errors.ts'
 export { listen } from './listen.ts'
 export { migrateToLatest } from './migrate.ts'
+export { rebuildStatistics } from './rebuild-statistics.ts'
 export { assertSchema, assertServable } from './servable.ts'
 export type { Statement } from './statements.ts'
 export { defaultOrgId, type Tables } from './tables.ts'

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { runCommand } from './command.ts'
-import { openCommandDatabase } from './command-database.ts'
+import { openCommandDatabase, readContextKey } from './command-database.ts'
 import { connectionOptions } from './connection.ts'
 import { openDatabase } from './database.ts'
 import { migrateToLatest } from './migrate.ts'
@@ -14,17 +14,18 @@ import { defaultOrgId } from './tables.ts'
 await runCommand(async () => {
   const { count, seed } = readArguments()
   const local = !process.env.DATABASE_URL && !process.env.DATABASE_URL_FILE
+  const contextKey = await readContextKey(process.env)
   const { url, close } = await openCommandDatabase(process.env)
   try {
-    if (local) await migrateToLatest(url)
-    await addOrders(url, count, seed)
+    if (local) await migrateToLatest(url, { contextKey })
+    await addOrders(connectionOptions(url, { max: 2, contextKey }), count, seed)
   } finally {
     await close()
   }
 })
 
-async function addOrders(url: string, count: number, seed: number): Promise<void> {
-  const pool = new pg.Pool(connectionOptions(url, { max: 2 }))
+async function addOrders(options: pg.PoolConfig, count: number, seed: number): Promise<void> {
+  const pool = new pg.Pool(options)
   const database = openDatabase(pool, () => {})
   const started = performance.now()
   try {

@@ -1,3 +1,5 @@
+import type { SignContext } from './context.ts'
+
 /**
  * A prepared statement: `name` is unique per text, values are sent apart from it. `lockTimeoutMs` is how long it may wait
  * for another transaction, if not as long as every statement.
@@ -8,36 +10,41 @@ export type Statement = { name: string; text: string; values: unknown[]; lockTim
 
 export const begin = { name: 'begin', text: 'BEGIN' }
 export const commit = { name: 'commit', text: 'COMMIT' }
-export const setTenant = (orgId: string) => ({
+export const setTenant = (sign: SignContext, orgId: string) => ({
   name: 'set_tenant',
   text: "SELECT set_config('app.org_id', $1, true)",
-  values: [orgId],
+  values: [sign('org_id', orgId)],
 })
-export const setUser = (userId: string) => ({
+export const setUser = (sign: SignContext, userId: string) => ({
   name: 'set_user',
   text: "SELECT set_config('app.user_id', $1, true)",
-  values: [userId],
+  values: [sign('user_id', userId)],
 })
-export const setHeld = (digest: Buffer) => ({
+export const setHeld = (sign: SignContext, digest: Buffer) => ({
   name: 'set_held',
   text: "SELECT set_config('app.held_digest', $1, true)",
-  values: [digest.toString('hex')],
+  values: [sign('held_digest', digest.toString('hex'))],
+})
+export const setService = (sign: SignContext) => ({
+  name: 'set_service',
+  text: "SELECT set_config('app.service', $1, true)",
+  values: [sign('service', 'orders')],
 })
 export const lockExclusively = (lock: number) => ({
   name: 'lock_exclusively',
   text: 'SELECT pg_advisory_xact_lock($1)',
   values: [lock],
 })
-export const setTenantAndPatience = (orgId: string, lockTimeoutMs: number) => ({
+export const setTenantAndPatience = (sign: SignContext, orgId: string, lockTimeoutMs: number) => ({
   name: 'set_tenant_and_patience',
   text: "SELECT set_config('app.org_id', $1, true), set_config('lock_timeout', $2, true)",
-  values: [orgId, String(lockTimeoutMs)],
+  values: [sign('org_id', orgId), String(lockTimeoutMs)],
 })
 
-export const actIn = (orgId: string) => ({
+export const actIn = (sign: SignContext, orgId: string) => ({
   name: 'act_in',
   text: "SELECT set_config('role', 'orders_app', true), set_config('app.org_id', $1, true), set_config('lock_timeout', '100', true)",
-  values: [orgId],
+  values: [sign('org_id', orgId)],
 })
 
 export const reading = ({ name, text, values }: Statement) => ({

@@ -18,11 +18,22 @@ const globalKeys = {
 
 /** What a worker writes: everything else it changes as orders_app does, in one organisation at a time. */
 const workerTables =
-  'outbox,event_positions,event_log,event_queue,event_lanes,inbox,dead_letters,idempotency_records,revoked_tokens,webhooks,webhook_deliveries'
+  'removed_organisations,import_days,outbox,event_positions,event_log,event_queue,event_lanes,inbox,dead_letters,idempotency_records,revoked_tokens,webhooks,webhook_deliveries,webhook_fanouts,order_statistics,order_statistics_changes,order_statistics_backfill'
 
-const user = `( SELECT (NULLIF(current_setting(''app.user_id''::text, true), ''''::text))::uuid AS "nullif")`
+/** What a worker deletes only of organisations and users that a policy lets it remove. */
+const removedTables = 'orders,order_events,event_positions,webhooks,projects,organisations,users,memberships,sessions'
 
-const held = `( SELECT decode(NULLIF(current_setting(''app.held_digest''::text, true), ''''::text), ''hex''::text) AS decode)`
+const user = `( SELECT (signed_context(''user_id''::text))::uuid AS signed_context)`
+
+const held = `( SELECT decode(signed_context(''held_digest''::text), ''hex''::text) AS decode)`
+
+/** Functions that read a key: each returns nothing without a signature. */
+const definers = 'signed_context(text),service_key(text)'
+
+/** Policies that bind what a worker deletes. */
+const workerDeletes = `
+  SELECT polrelid, polpermissive, pg_get_expr(polqual, polrelid) AS reads FROM pg_policy
+  WHERE polcmd IN ('*', 'd') AND polroles && ARRAY[0::oid, 'orders_worker'::regrole::oid]`
 
 /** What a user may read in whatever organisation, and nothing else: the own memberships, and their organisations. */
 const ownPolicies = `
@@ -41,7 +52,7 @@ const rules: Record<string, string> = {
     SELECT name || ' ' || polname AS name FROM (${tenantTables}) JOIN pg_policy ON polrelid = tenant,
       LATERAL (SELECT pg_get_expr(polqual, polrelid) AS reads, pg_get_expr(polwithcheck, polrelid) AS writes),
       LATERAL (SELECT CASE WHEN tenant = to_regclass('organisations') THEN 'id' ELSE 'org_id' END || ' = '
-        || '( SELECT (NULLIF(current_setting(''app.org_id''::text, true), ''''::text))::uuid AS "nullif")' AS mine)
+        || '( SELECT (signed_context(''org_id''::text))::uuid AS signed_context)' AS mine)
     WHERE polpermissive AND polroles <> ARRAY['orders_worker'::regrole::oid]
       AND NOT (polcmd = 'r' AND EXISTS (SELECT FROM (${ownPolicies}) WHERE own_table = name AND own_reads = reads))
       AND (polcmd IN ('*', 'r', 'w', 'd') AND reads IS DISTINCT FROM '(' || mine || ')'
@@ -68,13 +79,23 @@ const rules: Record<string, string> = {
       AND NOT coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}'::text[])`,
   'no function runs with the rights of another': `
     SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-    WHERE ${ours('nspname')} AND prosecdef AND has_function_privilege('orders_app', p.oid, 'EXECUTE')`,
+    WHERE ${ours('nspname')} AND prosecdef AND has_function_privilege('orders_app', p.oid, 'EXECUTE')
+      AND (p.oid::regprocedure::text <> ALL (string_to_array('${definers}', ','))
+        OR proconfig IS DISTINCT FROM ARRAY['search_path=' || nspname || ', pg_temp'])`,
+  'the service reads no key': `
+    SELECT name FROM unnest('{context_keys,service_keys}'::text[]) AS name, unnest('{orders_app,orders_worker}'::text[]) AS role
+    WHERE has_any_column_privilege(role, name, 'SELECT, INSERT, UPDATE, REFERENCES') OR has_table_privilege(role, name, 'DELETE')`,
   'a worker changes nothing that people make': `
     SELECT c.oid::regclass || ' ' || privilege AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,
       unnest('{INSERT,UPDATE,DELETE}'::text[]) AS privilege
     WHERE ${ours('nspname')} AND relkind IN ('r', 'p') AND CASE privilege WHEN 'DELETE' THEN has_table_privilege('orders_worker', c.oid, privilege)
         ELSE has_any_column_privilege('orders_worker', c.oid, privilege) END
-      AND relname <> ALL ('{${workerTables}}'::text[])`,
+      AND relname <> ALL ('{${workerTables}}'::text[])
+      AND NOT (privilege = 'DELETE' AND relname = ANY ('{${removedTables}}'::text[]))`,
+  'a worker deletes only what is to be removed': `
+    SELECT relname AS name FROM pg_class c WHERE relname = ANY ('{${removedTables}}'::text[]) AND relkind = 'r'
+      AND EXISTS (SELECT FROM (${workerDeletes}) WHERE polrelid = c.oid AND polpermissive AND reads = 'true')
+      AND NOT EXISTS (SELECT FROM (${workerDeletes}) WHERE polrelid = c.oid AND NOT polpermissive AND reads <> 'true')`,
   'orders_app owns nothing': `
     SELECT pg_describe_object(classid, objid, objsubid) AS name FROM pg_shdepend
     WHERE refclassid = 'pg_authid'::regclass AND refobjid = 'orders_app'::regrole AND deptype = 'o'`,
@@ -89,7 +110,10 @@ const rules: Record<string, string> = {
   'orders_app makes nothing': `
     SELECT 'schema ' || nspname AS name FROM pg_namespace WHERE ${ours('nspname')}
       AND nspname !~ '^pg_' AND has_schema_privilege('orders_app', oid, 'CREATE')
-    UNION ALL SELECT 'database' WHERE has_database_privilege('orders_app', current_database(), 'CREATE')`,
+    UNION ALL SELECT 'database' WHERE has_database_privilege('orders_app', current_database(), 'CREATE')
+    UNION ALL SELECT 'temporary tables' WHERE has_database_privilege('orders_app', current_database(), 'TEMPORARY')
+    UNION ALL SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+      AND proname ~ '^(lo_.+|loread|lowrite)$' AND has_function_privilege('orders_app', oid, 'EXECUTE')`,
   'nothing is granted to everybody': `
     SELECT c.oid::regclass || ' ' || privilege_type AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,
       aclexplode(relacl) WHERE ${ours('nspname')} AND grantee = 0

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openCommandDatabase } from '../src/command-database.ts'
+import { migrationNames } from '../src/migrate.ts'
 import { seedOrders } from '../src/seed-orders.ts'
 import { createProgress } from '../src/seed-progress.ts'
 import { createScratchDatabase } from '../testing/index.ts'
+import { createLogin } from './logins.ts'
 import { run } from './run.ts'
 import { connect, rowsOf } from './session.ts'
 
@@ -15,10 +17,36 @@ function temporaryFolder(t: Test): string {
   return folder
 }
 
+t.test('migrate rejects a short context key, and reports when it registered none', async (t) => {
+  const { url, name } = await createScratchDatabase(t)
+  const admin = await connect(t, url)
+  const keys = async () => (await rowsOf(admin, 'SELECT FROM context_keys')).length
+  const before = await keys()
+  const empty = join(temporaryFolder(t), 'key')
+  writeFileSync(empty, '\n')
+  for (const setting of [{ CONTEXT_KEY: 'abc' }, { CONTEXT_KEY_FILE: empty }]) {
+    t.match(await run('migrate-cli', [], { DATABASE_URL: url, ...setting }), {
+      err: /^CONTEXT_KEY has \d characters: set it to a random text of at least 32 characters\.\n$/,
+      code: 1,
+    })
+  }
+  t.equal(await keys(), before)
+
+  const login = await createLogin(admin, url, { name: `migrate_${name}`, role: 'orders_app' })
+  t.match(await run('migrate-cli', [], { DATABASE_URL: login }), {
+    out: /No context key was registered: migrate again/,
+  })
+})
+
 t.test('migrate says what it ran, and that nothing was left to run', async (t) => {
   const { url } = await createScratchDatabase(t, { empty: true })
   t.strictSame(await run('migrate-cli', [], { DATABASE_URL: url }), {
-    out: 'Migrated: 0001-orders\nMigrated: 0002-people\nMigrated: 0003-orders-of-project\nMigrated: 0004-sessions\nMigrated: 0005-events\nMigrated: 0006-prune-idempotency-records\nMigrated: 0007-webhooks\nMigrated: 0008-outbox-of-statements\nMigrated: 0009-room-for-updates\nMigrated: 0010-log-of-statements\n',
+    out: migrationNames
+      .map(
+        (name) => `Migrated: ${name}
+`,
+      )
+      .join(''),
     err: '',
     code: 0,
   })

@@ -205,7 +205,7 @@ t.test('what follows from a statement for all runs in organisations, with the ri
   const names = { name: 'names', text: 'SELECT unnest($1::uuid[]) AS org', values: [orgs] }
   const who = {
     name: 'who',
-    text: "SELECT current_user AS role, current_setting('app.org_id', true) AS org",
+    text: "SELECT current_user AS role, split_part(current_setting('app.org_id', true), '.', 1) AS org",
     values: [],
   }
   const inEach = (rows: { org: string }[]) => rows.map(({ org }) => ({ orgId: org, statement: who }))

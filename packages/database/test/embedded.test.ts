@@ -18,7 +18,7 @@ import { nativeFolder, stepDown } from '../src/embedded/binaries.ts'
 import { explainOutput, explainSystemError } from '../src/embedded/error.ts'
 import { EmbeddedPostgresError, findRunning, startEmbeddedPostgres } from '../src/embedded.ts'
 import { createCluster } from '../testing/index.ts'
-import { processesOf, waitUntil } from './processes.ts'
+import { processesOf, waitUntil, watchdogsOf } from './processes.ts'
 import { query } from './query.ts'
 import { spawnStarter, startInChild } from './starter.ts'
 
@@ -104,6 +104,27 @@ t.test('kill -9 of the process that started it ends the server and loses nothing
   t.same(await query(server.url, 'select answer from kept'), [1])
   await server.stop()
   await waitUntil(() => processesOf(dataDir).length === 0)
+})
+
+t.test('a start waits for a server whose starter was killed, also while that server still answers', async (t) => {
+  const dataDir = join(makeFolder(t), 'postgres')
+  const child = await startInChild(t, dataDir)
+  const watchdogs = watchdogsOf(dataDir)
+  t.ok(watchdogs.length > 0)
+  const send = (signal: NodeJS.Signals) => {
+    for (const pid of watchdogs) process.kill(pid, signal)
+  }
+  send('SIGSTOP')
+  child.kill('SIGKILL')
+  const starting = start(t, dataDir)
+  const answers = async () => {
+    for (let times = 0; times < 5; times++) t.type(await findRunning(dataDir), 'string')
+    return 'the server answers'
+  }
+  const first = await Promise.race([starting.catch(({ message }: Error) => message), answers()])
+  send('SIGCONT')
+  t.equal(first, 'the server answers', 'the start has not given up meanwhile')
+  t.same(await query((await starting).url, 'select 1'), [1])
 })
 
 t.test('kill -9 in the middle of the first start leaves nothing that is trusted', async (t) => {

@@ -42,7 +42,7 @@ t.test('a tenant set for the session would be found', async (t) => {
       it.inTenant(
         orgId,
         async (trx) => {
-          await sql`SELECT set_config('app.org_id', ${orgId}, false)`.execute(trx)
+          await sql`SELECT set_config('app.org_id', current_setting('app.org_id'), false)`.execute(trx)
           return work(trx)
         },
         options,

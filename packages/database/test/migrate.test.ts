@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { migrateToLatest, migrationFolder, migrationNames } from '../src/migrate.ts'
 import { migrationSql } from '../src/migration-sql.ts'
 import { createScratchDatabase } from '../testing/index.ts'
+import { createOwner } from './logins.ts'
 import { startOlderServer } from './older-server.ts'
 import { connect, rowsOf, until } from './session.ts'
 
@@ -49,6 +50,28 @@ t.test('eight at once on an empty database: one runs each migration, all end wel
   const { url } = await createScratchDatabase(t, { empty: true })
   const ran = await Promise.all(Array.from({ length: 8 }, () => migrateToLatest(url)))
   t.strictSame(ran.flat(), migrationNames)
+})
+
+t.test('a contraction waits until what it follows is a day old, except in an empty database', async (t) => {
+  const folder = plant(t, {
+    '9001-expand': 'ALTER TABLE orders ADD COLUMN planted_new text',
+    '9002-contract.after-9001': 'ALTER TABLE orders ADD COLUMN planted_contracted text',
+    '9003-later': 'ALTER TABLE orders ADD COLUMN planted_later text',
+  })
+  const { url } = await createScratchDatabase(t)
+  const held: string[] = []
+  const migrate = () => migrateToLatest(url, { folder, onHeldBack: (names) => held.push(...names) })
+  t.strictSame(await migrate(), ['9001-expand', '9003-later'])
+  t.strictSame(await migrate(), [], 'on the same day')
+  t.strictSame(held, ['9002-contract.after-9001', '9002-contract.after-9001'])
+
+  const session = await connect(t, url)
+  await session.query(`UPDATE kysely_migration SET "timestamp" = ("timestamp"::timestamptz - interval '1 day')::text`)
+  t.strictSame(await migrate(), ['9002-contract.after-9001'], 'a day later')
+
+  const empty = await createScratchDatabase(t, { empty: true })
+  const names = [...migrationNames, '9001-expand', '9002-contract.after-9001', '9003-later']
+  t.strictSame(await migrateToLatest(empty.url, { folder }), names)
 })
 
 t.test('a killed migration leaves the old schema, and the next run completes it', async (t) => {
@@ -196,16 +219,9 @@ t.test('an older server is refused in a sentence', async (t) => {
 t.test('a plain owner of the database can migrate it', async (t) => {
   const { url, adminUrl, name } = await createScratchDatabase(t, { empty: true })
   const admin = await connect(t, adminUrl)
-  const login = `migrator_${name}`.slice(0, 63)
-  await admin.query(
-    `CREATE ROLE "${login}" LOGIN PASSWORD 'secret' CREATEROLE; ALTER DATABASE "${name}" OWNER TO "${login}"`,
-  )
-  await admin.query(`GRANT orders_app, orders_worker TO "${login}" WITH ADMIN OPTION`)
-  const address = new URL(url)
-  address.username = login
-  address.password = 'secret'
-  t.strictSame(await migrateToLatest(address.href), migrationNames)
-  const client = new pg.Client({ connectionString: address.href })
+  const owner = await createOwner(admin, url, name)
+  t.strictSame(await migrateToLatest(owner), migrationNames)
+  const client = new pg.Client({ connectionString: owner })
   await client.connect()
   t.strictSame((await client.query('SELECT count(*)::int AS n FROM orders')).rows, [{ n: 0 }])
   await client.end()

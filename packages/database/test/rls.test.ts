@@ -32,7 +32,7 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     ['row security binds the owner: order_events'],
   ],
   'a policy for reading only': [
-    'ALTER POLICY tenant ON outbox RENAME TO old; DROP POLICY old ON outbox; CREATE POLICY tenant ON outbox FOR SELECT USING (org_id = (SELECT nullif(current_setting($$app.org_id$$, true), $$$$)::uuid))',
+    'ALTER POLICY tenant ON outbox RENAME TO old; DROP POLICY old ON outbox; CREATE POLICY tenant ON outbox FOR SELECT USING (org_id = (SELECT signed_context($$org_id$$)::uuid))',
     [
       'every command has a policy: outbox a',
       'every command has a policy: outbox w',
@@ -40,7 +40,7 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     ],
   ],
   'a policy without WITH CHECK': [
-    'DROP POLICY tenant ON orders; CREATE POLICY tenant ON orders USING (org_id = (SELECT nullif(current_setting($$app.org_id$$, true), $$$$)::uuid))',
+    'DROP POLICY tenant ON orders; CREATE POLICY tenant ON orders USING (org_id = (SELECT signed_context($$org_id$$)::uuid))',
     ['every policy compares the tenant, for reading and for writing: orders tenant'],
   ],
   'a second policy that lets all rows be read': [
@@ -75,6 +75,14 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     'GRANT UPDATE (status) ON orders TO orders_worker',
     ['a worker changes nothing that people make: orders UPDATE'],
   ],
+  'a worker that deletes any order': [
+    'DROP POLICY worker_removes ON orders',
+    ['a worker deletes only what is to be removed: orders'],
+  ],
+  'a worker that deletes any user': [
+    'ALTER POLICY worker_removes ON users USING (true)',
+    ['a worker deletes only what is to be removed: users'],
+  ],
   'a policy on organisations by the wrong column': [
     'ALTER POLICY tenant ON organisations USING (slug = current_setting($$app.org_id$$))',
     ['every policy compares the tenant, for reading and for writing: organisations tenant'],
@@ -99,9 +107,22 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     'CREATE FUNCTION planted() RETURNS bigint SECURITY DEFINER LANGUAGE sql AS $$ SELECT count(*) FROM orders $$',
     ['no function runs with the rights of another: planted()'],
   ],
+  'a policy that trusts a setting without a signature': [
+    'ALTER POLICY tenant ON orders USING (org_id = (SELECT nullif(current_setting($$app.org_id$$, true), $$$$)::uuid))',
+    ['every policy compares the tenant, for reading and for writing: orders tenant'],
+  ],
+  'a verification whose names the caller resolves': [
+    'ALTER FUNCTION signed_context RESET search_path',
+    ['no function runs with the rights of another: signed_context(text)'],
+  ],
+  'a key that the service may read': [
+    'GRANT SELECT (inner_key) ON context_keys TO orders_app; GRANT SELECT ON service_keys TO orders_worker',
+    ['the service reads no key: context_keys', 'the service reads no key: service_keys'],
+  ],
   'orders_app as an owner': [
     'ALTER TABLE service_keys OWNER TO orders_app',
     [
+      'the service reads no key: service_keys',
       'orders_app owns nothing: table service_keys',
       'orders_app changes rows, not tables: service_keys TRUNCATE',
       'orders_app changes rows, not tables: service_keys TRIGGER',
@@ -112,7 +133,11 @@ const violations: Record<string, [sql: string, found: string[]]> = {
   'orders_app above the policies': ['ALTER ROLE orders_app BYPASSRLS', ['orders_app is nobody special: orders_app']],
   'orders_app as a member of another role': [
     'GRANT pg_read_all_data TO orders_app',
-    ['orders_app is nobody special: orders_app'],
+    [
+      'the service reads no key: context_keys',
+      'the service reads no key: service_keys',
+      'orders_app is nobody special: orders_app',
+    ],
   ],
   'TRUNCATE, which no policy sees': [
     'GRANT TRUNCATE ON orders TO orders_app',
@@ -121,6 +146,14 @@ const violations: Record<string, [sql: string, found: string[]]> = {
   'the right to make tables': [
     'GRANT CREATE ON SCHEMA public TO orders_app',
     ['orders_app makes nothing: schema public'],
+  ],
+  'temporary tables': [
+    "DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PUBLIC', current_database()); END $$",
+    ['orders_app makes nothing: temporary tables'],
+  ],
+  'large objects': [
+    'GRANT EXECUTE ON FUNCTION lo_create(oid) TO orders_app',
+    ['orders_app makes nothing: lo_create(oid)'],
   ],
   'a grant to everybody': ['GRANT SELECT ON orders TO PUBLIC', ['nothing is granted to everybody: orders SELECT']],
   'grants to everybody in time to come': [

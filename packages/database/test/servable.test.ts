@@ -1,4 +1,5 @@
 import t from 'tap'
+import { expansionOf } from '../src/contractions.ts'
 import { explainDatabaseError } from '../src/errors.ts'
 import { migrationNames } from '../src/migrate.ts'
 import { assertSchema, assertServable } from '../src/servable.ts'
@@ -34,7 +35,8 @@ t.test('refuses a schema that has lost what this release uses', async (t) => {
 })
 
 t.test('refuses a schema that is older, or that is not there', async (t) => {
-  const sentence = `The schema is older than this release needs (missing: ${migrationNames.join(', ')}): run npx nx run database:migrate.`
+  const needed = migrationNames.filter((name) => expansionOf(name) === undefined).join(', ')
+  const sentence = `The schema is older than this release needs (missing: ${needed}): run npx nx run database:migrate.`
   const { url } = await createScratchDatabase(t)
   await (await connect(t, url)).query('DELETE FROM kysely_migration')
   await t.rejects(assertServable(open(t, url)), { name: 'DatabaseError', message: sentence })
@@ -60,6 +62,17 @@ t.test('refuses a connection that may see more than one organisation', async (t)
     await t.rejects(assertServable(open(t, url)), { message: /^Orders will not serve as orders_app, which/ }, grant)
     await admin.query(revoke)
   }
+})
+
+t.test('refuses a superuser, whose rights injected SQL would regain, except in an embedded database', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  await assertServable(open(t, url))
+  const elsewhere = `${url}?options=${encodeURIComponent('-c orders.embedded=off')}`
+  await t.rejects(assertServable(open(t, elsewhere)), {
+    name: 'DatabaseError',
+    message:
+      'DATABASE_URL logs in as postgres, which bypasses Row-Level Security: use a login without SUPERUSER and BYPASSRLS.',
+  })
 })
 
 t.test('refuses a commit that a crash could undo', async (t) => {

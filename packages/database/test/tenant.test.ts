@@ -31,6 +31,11 @@ t.test('what a statement must not do, it cannot', async (t) => {
     ['UPDATE orders SET amount = 2', '42501'],
     ['UPDATE order_events SET sequence = 2', '42501'],
     ['CREATE TABLE planted ()', '42501'],
+    ['CREATE TEMPORARY TABLE planted ()', '42501'],
+    ['SELECT lo_create(0)', '42501'],
+    ["SELECT lo_from_bytea(0, 'planted')", '42501'],
+    ['SELECT key FROM service_keys', '42501'],
+    ['SELECT inner_key FROM context_keys', '42501'],
     ['ALTER TABLE orders DISABLE ROW LEVEL SECURITY', '42501'],
     ['DROP TABLE orders', '42501'],
   ] as const) {
@@ -53,7 +58,9 @@ t.test('a tenant set for a session leaks, and the look for what is left shows it
   const database = open(t, url)
   const org = await newOrganisation(url)
   await database.runInTenant(org, insertOrder(org, 'a'))
-  await database.inTenant(org, (trx) => sql`SELECT set_config('app.org_id', ${org}, false)`.execute(trx))
+  await database.inTenant(org, (trx) =>
+    sql`SELECT set_config('app.org_id', current_setting('app.org_id'), false)`.execute(trx),
+  )
   t.strictSame(await database.runGlobal(whatIsLeft), [{ tenant: org, orders: 1 }])
 })
 

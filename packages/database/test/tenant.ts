@@ -13,7 +13,7 @@ export const insertOrder = (orgId: string, id: string, amount = '1.00'): Stateme
 export const selectAll: Statement = { name: 'select_all', text: 'SELECT id, org_id FROM orders', values: [] }
 export const whatIsLeft: Statement = {
   name: 'what_is_left',
-  text: `SELECT coalesce(current_setting('app.org_id', true), '') AS tenant, (SELECT count(*)::int FROM orders) AS orders`,
+  text: `SELECT split_part(coalesce(current_setting('app.org_id', true), ''), '.', 1) AS tenant, (SELECT count(*)::int FROM orders) AS orders`,
   values: [],
 }
 

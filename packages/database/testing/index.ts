@@ -3,7 +3,9 @@ import { runOnce } from '../src/embedded/postmaster.ts'
 import { migrateToLatest } from '../src/migrate.ts'
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
 
+export { rebuild as rebuildStatement } from '../src/rebuild-statistics.ts'
 export type { Cluster } from './cluster.ts'
+export { findStatisticsDifferences } from './statistics.ts'
 
 /** What is used of a tap test. */
 interface Test {
@@ -34,6 +36,8 @@ export async function createScratchDatabase(t: Test, options: { empty?: boolean 
   const name = `scratch_${++count}_${t.name.toLowerCase().replace(/[^a-z0-9]+/g, '_')}`.slice(0, 63)
   const adminUrl = withDatabase(url, 'postgres')
   await runOnce(adminUrl, `create database "${name}" template ${options.empty ? 'template1' : 'orders'}`)
+  // A copy has the default rights of a database, not those of its template.
+  if (!options.empty) await runOnce(adminUrl, `revoke temporary on database "${name}" from public`)
   return { url: withDatabase(url, name), adminUrl, name }
 }
 

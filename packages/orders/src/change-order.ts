@@ -2,6 +2,7 @@ import type { Database } from '@orders/database'
 import type { Order, OrderEventType, OrderPatch, OrderStatus } from '@orders/schema'
 import { OrdersError } from './errors.ts'
 import { recordEvent } from './event-repository.ts'
+import { metadataBytes, type OrderQuota } from './order-quota.ts'
 import { type Change, lockOrder, updateOrder } from './order-repository.ts'
 import { retryingConflicts } from './retry.ts'
 import { type OrderRow, toOrder } from './row.ts'
@@ -22,7 +23,7 @@ export const verbsFor = (status: OrderStatus): Verb[] => verbs.filter((verb) => 
 
 type OnEvents = (type: OrderEventType, count: number) => void
 
-export function createChanging(database: Database, onEvents: OnEvents) {
+export function createChanging(database: Database, quota: OrderQuota, onEvents: OnEvents) {
   /** Locks the order, and writes what `decide` makes of it together with its event; undefined leaves it as it is. */
   async function change(
     orgId: string,
@@ -59,18 +60,21 @@ export function createChanging(database: Database, onEvents: OnEvents) {
 
   /**
    * Replaces the description or the metadata if the order still has a version that `isCurrent` accepts.
-   * Throws ORDER_NOT_FOUND, PRECONDITION_FAILED.
+   * Throws ORDER_NOT_FOUND, PRECONDITION_FAILED, QUOTA_EXCEEDED.
    */
-  function editOrder(
+  async function editOrder(
     orgId: string,
     id: string,
     { description, metadata }: OrderPatch,
     isCurrent: (version: number) => boolean,
   ): Promise<Order> {
-    return retrying(orgId, id, 'orders.order.updated.v1', ({ version }) => {
-      if (!isCurrent(version)) {
-        throw new OrdersError('PRECONDITION_FAILED', `The order is at version ${version} now.`)
+    const takeBytes = metadata && (await quota.prepareMetadata(orgId))
+    return retrying(orgId, id, 'orders.order.updated.v1', (row) => {
+      if (!isCurrent(row.version)) {
+        throw new OrdersError('PRECONDITION_FAILED', `The order is at version ${row.version} now.`)
       }
+      const exceeded = takeBytes?.(metadataBytes(metadata) - metadataBytes(row.metadata))
+      if (exceeded) throw exceeded
       return {
         ...(description !== undefined && { description }),
         ...(metadata !== undefined && { metadata: JSON.stringify(metadata) }),

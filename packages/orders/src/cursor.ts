@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { type Database, DatabaseError } from '@orders/database'
+import { assertSchema, type Database, DatabaseError, isUnavailable, pgErrorCode } from '@orders/database'
 import { OrdersError } from './errors.ts'
 
 /** Where a page ended: the time in microseconds as PostgreSQL wrote it, and the id. */
@@ -35,10 +35,18 @@ export function createCursors(key: Buffer) {
   return { seal, open }
 }
 
-/** The key that all processes of a database sign cursors with. */
+/**
+ * The key that all processes of a database sign cursors with. Throws a DatabaseError if the database has none, or if its
+ * schema or its context keys are not those of this process.
+ */
 export async function readCursorKey(database: Database): Promise<Buffer> {
-  const text = "SELECT key FROM service_keys WHERE name = 'cursor'"
-  const [row] = await database.runGlobal<{ key: Buffer }>({ name: 'cursor_key', text, values: [] })
-  if (!row) throw new DatabaseError('The table service_keys has no key for cursors: restore it from a backup.')
+  const text = "SELECT service_key('cursor') AS key"
+  const read = database.readAsService<{ key: Buffer | null }>({ name: 'cursor_key', text, values: [] })
+  const [row] = await read.catch(async (error) => {
+    // 42501 counts as unavailable, but at start assertSchema reports a context key that is not registered.
+    if (!isUnavailable(error) || pgErrorCode(error) === '42501') await assertSchema(database)
+    throw error
+  })
+  if (!row?.key) throw new DatabaseError('The table service_keys has no key for cursors: restore it from a backup.')
   return row.key
 }

@@ -155,14 +155,20 @@ export function finishDelivery(
   }
 }
 
-/** For how long the oldest delivery has been due whose receiver does not fail (seconds), and how many webhooks fail. */
+/**
+ * For how long the oldest delivery, or event without one yet, has been due whose receiver does not fail (seconds), and how
+ * many webhooks fail.
+ */
 export const selectDeliveryLag: Statement = {
   name: 'select_delivery_lag',
   text: `SELECT
       (SELECT count(*) FROM webhooks WHERE enabled AND first_failure_at IS NOT NULL)::int AS failing,
       coalesce(greatest(0, extract(epoch FROM clock_timestamp() - min(d.due_at))), 0)::float8 AS oldest_seconds
-    FROM webhooks w, LATERAL (SELECT due_at FROM webhook_deliveries d
-      WHERE d.org_id = w.org_id AND d.webhook_id = w.id AND d.state = 'pending' ORDER BY due_at LIMIT 1) d
+    FROM webhooks w, LATERAL (SELECT least(
+        (SELECT due_at FROM webhook_deliveries d
+          WHERE d.org_id = w.org_id AND d.webhook_id = w.id AND d.state = 'pending' ORDER BY due_at LIMIT 1),
+        (SELECT created_at FROM webhook_fanouts f
+          WHERE f.org_id = w.org_id AND f.webhook_id = w.id ORDER BY position LIMIT 1)) AS due_at) d
     WHERE w.enabled AND w.first_failure_at IS NULL`,
   values: [],
 }

@@ -1,10 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Database, isUnavailable } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
+import { createImportRoom } from './import-room.ts'
 import { assertSameContent, byId, toRow } from './new-order.ts'
-import { inFlight, isRowFault, readPlaced, refusalOf } from './place-order.ts'
+import type { OrderQuota } from './order-quota.ts'
+import { isRowFault, readPlaced, refusalOf, unanswered } from './place-order.ts'
 import {
   type NewOrderRow,
   type PlacedContent,
@@ -12,7 +13,8 @@ import {
   placeOrders,
   selectPlaced,
 } from './placement-repository.ts'
-import { retryingConflicts } from './retry.ts'
+import type { Quotas } from './quotas.ts'
+import { repeating, retryingConflicts } from './retry.ts'
 
 /** An order with the line it stands on (where it begins), or why that line holds none. */
 export type ImportItem = { line: number } & ({ order: NewOrder & { id: string } } | { refusal: OrdersError })
@@ -34,9 +36,11 @@ type Group = { items: ImportItem[]; ids: Set<string>; result: Promise<Result> }
 
 type Options = {
   database: Database
+  quota: OrderQuota
   /** ISO 4217 code of orders that name none. */
   defaultCurrency: string
   onEvents: (type: OrderEventType, count: number) => void
+  quotas?: Quotas
   /** Pauses in milliseconds before a line that met no database is tried again. */
   retryPauses?: number[]
 }
@@ -47,7 +51,9 @@ const settled = 'settled'
 
 /** Placing of many orders at a time, on connections that requests for single orders do not wait for. */
 export function createImporting(options: Options) {
-  const { database, defaultCurrency, onEvents, retryPauses = [250, 500, 1000, 2000, 4000] } = options
+  const { database, quota, defaultCurrency, onEvents, retryPauses = [250, 500, 1000, 2000, 4000] } = options
+  const again = <T>(work: () => Promise<T>) => repeating(work, retryPauses, mayPass)
+  const reserve = createImportRoom({ database, quota, quotas: options.quotas, again })
   // An item is a whole group here: all imports of this process take turns, an organisation after the other.
   const turns = createBatcher<NewOrderRow[], Outcome[]>({
     run: (orgId, groups) => Promise.all(groups.map((rows) => placeRows(orgId, rows))),
@@ -60,13 +66,16 @@ export function createImporting(options: Options) {
   /**
    * Places orders while `source` is still being read, at most two groups at a time, and tells after each group how far
    * it is. An id that is there already with the same content counts as existing; in one import the first line with an
-   * id wins. A database that is away is tried again for 8 s. Throws what `source` throws, after everything that it gave
-   * has been settled, and the database's error, after which the lines behind `through_line` may be placed or not.
+   * id wins. A database that is away is tried again for 8 s. Throws QUOTA_EXCEEDED, and what `source` throws, after
+   * everything that it gave has been settled; and the database's error, after which the lines behind `through_line` may be
+   * placed or not.
    */
   async function* importOrders(orgId: string, source: AsyncIterable<ImportItem[]>): AsyncGenerator<ImportProgress> {
     const counts = { lines: 0, placed_count: 0, existing_count: 0, refused_count: 0 }
     const running: Group[] = []
     let pending: ImportItem[] = []
+    // In the order of the lines, so that none is placed behind one that the quota rejects.
+    let reserved = Promise.resolve()
 
     async function settleFirst(): Promise<ImportProgress> {
       const { items, result } = running.shift() as Group
@@ -88,8 +97,11 @@ export function createImporting(options: Options) {
     }
 
     function start() {
-      running.push(startGroup(orgId, pending))
+      const items = pending
       pending = []
+      const orders = items.flatMap((item) => ('order' in item ? [item.order] : []))
+      reserved = reserved.then(() => reserve(orgId, items.length, orders))
+      running.push(startGroup(orgId, items, reserved))
     }
 
     let failure: { error: unknown } | undefined
@@ -129,32 +141,22 @@ export function createImporting(options: Options) {
     }
   }
 
-  function startGroup(orgId: string, items: ImportItem[]): Group {
+  function startGroup(orgId: string, items: ImportItem[], reserved: Promise<void>): Group {
     const ids = new Set(items.flatMap((item) => ('order' in item ? [item.order.id] : [])))
-    const result = placeGroup(orgId, items).then(
-      (outcomes) => ({ outcomes }),
-      (error: unknown) => ({ error }),
-    )
+    const result = reserved
+      .then(() => placeGroup(orgId, items))
+      .then(
+        (outcomes) => ({ outcomes }),
+        (error: unknown) => ({ error }),
+      )
     return { items, ids, result }
   }
 
   async function placeGroup(orgId: string, items: ImportItem[]): Promise<Outcome[]> {
     const prepared = items.map((item) => ('order' in item ? rowOf(item.order) : item.refusal))
     const rows = prepared.filter((row): row is NewOrderRow => !(row instanceof OrdersError))
-    const placed = (rows.length > 0 ? await tryPlacing(orgId, rows) : []).values()
+    const placed = (rows.length > 0 ? await again(() => turns.add(orgId, rows)) : []).values()
     return prepared.map((row) => (row instanceof OrdersError ? row : (placed.next().value as Outcome)))
-  }
-
-  async function tryPlacing(orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> {
-    for (const pause of retryPauses) {
-      try {
-        return await turns.add(orgId, rows)
-      } catch (error) {
-        if (!mayPass(error)) throw error
-        await delay(pause)
-      }
-    }
-    return turns.add(orgId, rows)
   }
 
   /** Halves what the database refuses, until only the row that is to blame is left. */
@@ -203,7 +205,7 @@ function shareAnId({ ids }: Group, items: ImportItem[]): boolean {
 }
 
 function compare(row: NewOrderRow, found: PlacedBefore | undefined): Outcome {
-  if (!found?.placed) return inFlight()
+  if (!found?.placed) return unanswered()
   try {
     assertSameContent(row, found.placed)
     return 'existing'

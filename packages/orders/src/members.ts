@@ -13,9 +13,11 @@ import {
   selectMembers,
   upsertMembership,
 } from './people-repository.ts'
+import { countRows } from './quota-repository.ts'
+import { assertRoom, type Quotas } from './quotas.ts'
 
 /** Who belongs to an organisation, and in which role. */
-export function createMembers(database: Database, cursors: ReturnType<typeof createCursors>) {
+export function createMembers(database: Database, cursors: ReturnType<typeof createCursors>, quotas: Quotas) {
   /** Throws CURSOR_INVALID. */
   function listMembers(orgId: string, query: PageQuery): Promise<MemberPage> {
     const idOf = ({ user_id }: Member) => user_id
@@ -30,12 +32,16 @@ export function createMembers(database: Database, cursors: ReturnType<typeof cre
     return withTimes(row ?? notFound(userId))
   }
 
-  /** Makes the user a member, or gives a member another role. Throws ORG_NOT_FOUND, USER_NOT_FOUND, LAST_OWNER. */
+  /**
+   * Makes the user a member, or gives a member another role. Throws ORG_NOT_FOUND, USER_NOT_FOUND, LAST_OWNER,
+   * QUOTA_EXCEEDED.
+   */
   async function setMember(orgId: string, userId: string, role: Role): Promise<{ member: Member; created: boolean }> {
     const created = await database
       .inTenant(orgId, async (trx) => {
         if (!(await lockOrg(trx, orgId))) orgNotFound(orgId)
         const isNew = await upsertMembership(trx, orgId, userId, role)
+        if (isNew) assertRoom('members', (await countRows(trx, 'memberships', orgId)) - 1, quotas)
         if (role !== 'owner') assertOwned(await countOtherOwners(trx, orgId, userId))
         return isNew
       })

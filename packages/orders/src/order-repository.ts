@@ -86,15 +86,3 @@ export function updateOrder(trx: Transaction<Tables>, orgId: string, id: string,
     .returning(orderColumns)
     .executeTakeFirstOrThrow()
 }
-
-/** Counts and exact sums per UTC day, currency and status of orders created in [from, to). */
-export function selectStats(orgId: string, from: string, to: string): Statement {
-  return {
-    name: 'select_stats',
-    text: `SELECT (created_at AT TIME ZONE 'UTC')::date::text AS day, currency, status,
-        count(*) AS count, sum(amount)::text AS sum
-      FROM orders WHERE org_id = $1 AND created_at >= $2 AND created_at < $3
-      GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
-    values: [orgId, from, to],
-  }
-}

@@ -6,8 +6,10 @@ import { createEventLog } from './event-log.ts'
 import { createExporting } from './export-orders.ts'
 import { createPostgresHistory, type EventStore } from './history/event-store.ts'
 import { createImporting } from './import-orders.ts'
+import { createOrderQuota } from './order-quota.ts'
 import { createPlacing } from './place-order.ts'
 import type { StoredAnswer } from './placement-repository.ts'
+import type { Quotas } from './quotas.ts'
 import { createReading } from './read-orders.ts'
 
 type Options = {
@@ -18,6 +20,7 @@ type Options = {
   defaultCurrency: string
   /** What is answered, and replayed, for an order that was created or that was there already. */
   answerFor: (order: Order, created: boolean) => StoredAnswer
+  quotas?: Quotas
   /** Told the number of requests in each flush. */
   onBatch: (size: number) => void
   /** Told of events that have been committed. */
@@ -29,11 +32,12 @@ export type Orders = Awaited<ReturnType<typeof createOrders>>
 /** The use cases of orders. `orgId` is always the organisation that the caller acts in. */
 export async function createOrders(options: Options) {
   const { database, history = createPostgresHistory(database) } = options
-  const placing = createPlacing(options)
+  const quota = createOrderQuota(database, options.quotas)
+  const placing = createPlacing({ ...options, quota })
   const reading = createReading(database, history, await readCursorKey(database))
-  const importing = createImporting(options)
+  const importing = createImporting({ ...options, quota })
   return {
-    ...createChanging(database, options.onEvents),
+    ...createChanging(database, quota, options.onEvents),
     ...createExporting(database),
     ...createEventLog(database),
     importOrders: importing.importOrders,

@@ -3,6 +3,7 @@ import type { NewOrder, Order, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
 import { assertSameContent, byId, newOrder, toRow } from './new-order.ts'
+import { metadataBytes, type OrderQuota } from './order-quota.ts'
 import {
   type Claim,
   completeClaims,
@@ -27,6 +28,7 @@ export type Placed =
 
 type Options = {
   database: Database
+  quota: OrderQuota
   /** ISO 4217 code of orders that name none. */
   defaultCurrency: string
   /** What will be answered for an order that was created, or that was there already with the same content. */
@@ -49,7 +51,7 @@ const batchLockTimeoutMs = 100
 export const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
 
 /** Placing of orders: many requests share one statement and one commit, and each gets its own answer after it. */
-export function createPlacing({ database, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
+export function createPlacing({ database, quota, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
   const places = createBatcher<Placement, Placed | undefined>({
     run: retryingConflicts(placeBatch),
     isItemFault: isRowFault,
@@ -61,20 +63,36 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
     concurrency: 2,
   })
 
+  const inFlight = new Set<Promise<Placed>>()
+
   /**
    * Places an order once: a repeated key replays its first answer, a repeated id with the same content meets its order.
    * Throws AMOUNT_INVALID, PROJECT_NOT_FOUND, ORG_NOT_FOUND, ORDER_ID_TAKEN, IDEMPOTENCY_MISMATCH,
-   * IDEMPOTENCY_IN_FLIGHT, OVERLOADED.
+   * IDEMPOTENCY_IN_FLIGHT, OVERLOADED, QUOTA_EXCEEDED.
    */
-  async function placeOrder(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
+  function placeOrder(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
+    const placing = placeOne(orgId, order, claim)
+    const end = () => inFlight.delete(placing)
+    inFlight.add(placing)
+    placing.then(end, end)
+    return placing
+  }
+
+  async function placeOne(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
     const placement = { ...toRow(order, defaultCurrency), claim }
+    const exceeded = await quota.take(orgId, 1, metadataBytes(order.metadata))
+    if (exceeded) {
+      const known = await settle(orgId, placement)
+      if (known) return known
+      throw exceeded
+    }
     for (let attempt = 0; attempt < placeAttempts; attempt++) {
       const placed = await places.add(orgId, placement).catch(asRefusal)
       if (placed) return placed
       const known = await settle(orgId, placement)
       if (known) return known
     }
-    throw inFlight()
+    throw unanswered()
   }
 
   async function placeBatch(orgId: string, batch: Placement[]): Promise<(Placed | undefined)[]> {
@@ -131,7 +149,9 @@ export function createPlacing({ database, defaultCurrency, answerFor, onBatch, o
 
   return {
     placeOrder,
-    idle: async () => void (await Promise.all([places.idle(), conflicts.idle()])),
+    idle: async () => {
+      while (inFlight.size > 0) await Promise.allSettled(inFlight)
+    },
     waiting: places.waiting,
   }
 }
@@ -161,7 +181,7 @@ function firstOfEach(batch: Placement[]): Set<Placement> {
   return firsts
 }
 
-export const inFlight = () =>
+export const unanswered = () =>
   new OrdersError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key or id has not been answered yet.')
 
 function asRefusal(error: unknown): never {
@@ -170,7 +190,7 @@ function asRefusal(error: unknown): never {
 
 /** What a client is told of a row that the database refused; undefined if it is not the row's fault. */
 export function refusalOf(error: unknown): OrdersError | undefined {
-  if (pgErrorCode(error) === lockNotAvailable) return inFlight()
+  if (pgErrorCode(error) === lockNotAvailable) return unanswered()
   const constraint = brokenConstraint(error)
   if (constraint === 'orders_project_fkey') {
     return new OrdersError('PROJECT_NOT_FOUND', 'The organisation has no project of this project_id.')

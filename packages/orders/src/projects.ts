@@ -4,16 +4,29 @@ import type { createCursors } from './cursor.ts'
 import { OrdersError } from './errors.ts'
 import { assertSlug, readPage, withTimes } from './named.ts'
 import { type Made, makeOnce, type Once } from './once.ts'
-import { deleteProject, insertProject, selectProject, selectProjects, updateProject } from './people-repository.ts'
+import {
+  deleteProject,
+  insertProject,
+  lockOrg,
+  selectProject,
+  selectProjects,
+  updateProject,
+} from './people-repository.ts'
+import { countRows } from './quota-repository.ts'
+import { assertRoom, type Quotas } from './quotas.ts'
 
 /** Projects of an organisation, which orders may name. */
-export function createProjects(database: Database, cursors: ReturnType<typeof createCursors>) {
-  /** Throws INVALID_PROJECT_SLUG, SLUG_TAKEN, ORG_NOT_FOUND, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT. */
+export function createProjects(database: Database, cursors: ReturnType<typeof createCursors>, quotas: Quotas) {
+  /**
+   * Throws QUOTA_EXCEEDED, INVALID_PROJECT_SLUG, SLUG_TAKEN, ORG_NOT_FOUND, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT.
+   */
   async function createProject(orgId: string, named: NameAndSlug, once?: Once<Project>): Promise<Made<Project>> {
     assertSlug(named, 'INVALID_PROJECT_SLUG')
-    return makeOnce(database, orgId, once, async (trx) => withTimes(await insertProject(trx, orgId, named))).catch(
-      asRefusal,
-    )
+    return makeOnce(database, orgId, once, async (trx) => {
+      await lockOrg(trx, orgId)
+      assertRoom('projects', await countRows(trx, 'projects', orgId), quotas)
+      return withTimes(await insertProject(trx, orgId, named))
+    }).catch(asRefusal)
   }
 
   /** Throws CURSOR_INVALID. */

@@ -4,12 +4,16 @@ import { createBatcher } from './batcher.ts'
 import { notFound } from './change-order.ts'
 import { createCursors } from './cursor.ts'
 import type { EventStore } from './history/event-store.ts'
-import { selectOrders, selectPage, selectStats } from './order-repository.ts'
+import { selectOrders, selectPage } from './order-repository.ts'
 import { createRoom } from './page-bytes.ts'
 import { type OrderRow, toOrder } from './row.ts'
+import { splitRange } from './statistics-range.ts'
+import { selectStatistics } from './statistics-repository.ts'
 
 /** `hasMore`: later events follow the last one of `events`. */
 export type EventPage = { events: OrderEvent[]; hasMore: boolean }
+
+type Statistics = OrderStats['data'][number]
 
 type Page = { filter: OrderFilter; limit: number; cursor: string | undefined }
 
@@ -111,10 +115,24 @@ export function createReading(database: Database, history: EventStore, cursorKey
     return { events, hasMore: false }
   }
 
-  /** Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. */
-  function orderStats(orgId: string, from: string, to: string, signal?: AbortSignal): Promise<OrderStats['data']> {
-    return database.readInTenant(orgId, selectStats(orgId, from, to), signal)
+  /**
+   * Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. `now` in milliseconds
+   * since 1970 decides only which part of a day is read.
+   */
+  async function orderStats(
+    orgId: string,
+    { from, to, now }: { from: string; to: string; now: number },
+    signal?: AbortSignal,
+  ): Promise<OrderStats['data']> {
+    const statement = selectStatistics(orgId, splitRange(from, to, now))
+    const rows = await database.readInTenant<{ line: string }>(orgId, statement, signal)
+    return rows.map(({ line }) => parseStatistics(line))
   }
 
   return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }
+}
+
+function parseStatistics(line: string): Statistics {
+  const [day, currency, status, count, sum] = line.split(' ') as [string, string, Statistics['status'], string, string]
+  return { day, currency, status, count: Number(count), sum }
 }

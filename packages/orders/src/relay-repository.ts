@@ -12,8 +12,14 @@ export type QueuedEvent = OrderRow & {
   waits: boolean
 }
 
-/** How many events of a row of the outbox were moved, and the orders that were placed if these are not queued. */
-export type Moved = { org_id: string; moved: number; placed: string[] }
+/**
+ * How many events of a row of the outbox were moved, and the orders that were placed if these are not queued.
+ * `continue_from` is the last organisation that was visited if more may follow.
+ */
+export type Moved = { org_id: string; moved: number; placed: string[]; continue_from: string | null }
+
+/** Which organisations a move visits, and how many rows it reads of each. */
+export type Turns = { fromOrg: string; orgs: number; rows: number }
 
 export type Lane = { lane: number; lease: number }
 
@@ -23,20 +29,39 @@ const lanes = 64
 const laneOf = `hashtext(org_id || order_id) & ${lanes - 1}`
 
 /**
- * Moves the oldest `limit` events, and the rest of the row that the last of them is in, from the outbox to the log and
- * the queue, in one statement: each is in both or in neither. One process at a time moves, so that an organisation's
- * positions follow the order of its events; others move nothing. `queued` are the events that go to the queue; if none
- * do, the ids of the orders that were placed are answered. Each webhook that wants an event gets a delivery of it; types
- * are looked up only for organisations that have webhooks. Answers a Moved for each row, oldest first.
+ * Moves about `limit` events, in whole rows, from the outbox to the log and the queue, in one statement: each is in both
+ * or in neither. One process at a time moves, so that an organisation's positions follow the order of its events; others
+ * move nothing. `queued` are the events that go to the queue; if none do, the ids of the orders that were placed are
+ * answered. Each row is left for the fan-out to each enabled webhook. Answers a Moved for each row, oldest first.
+ *
+ * Organisations take turns: up to `orgs` of them, in the order of their ids from `fromOrg` on, offer their `rows` oldest rows.
+ * The oldest row of all leaves, so that none waits for ever. The other rows leave in the order of the events that their
+ * organisation has up to them, so a single order does not wait for the backlog of another organisation. The look-up of an
+ * organisation passes over the index entries of the rows that have left; it finds the first row, where the rest begins.
  */
-export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none'): Statement {
+export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none', from: Turns): Statement {
+  const { fromOrg, orgs, rows } = from
   return {
     name: 'move_events',
-    text: `WITH taken AS (
-        DELETE FROM outbox WHERE id IN (
-          SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
-            SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(${moverLock})) ORDER BY id LIMIT $1))
-          WHERE through - events < $1)
+    text: `WITH RECURSIVE waiting AS (
+        (SELECT org_id, id FROM outbox WHERE org_id >= $3 AND (SELECT pg_try_advisory_xact_lock(${moverLock}))
+          ORDER BY org_id, id LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM waiting w, LATERAL (
+          SELECT org_id, id FROM outbox o WHERE o.org_id > w.org_id ORDER BY o.org_id, o.id LIMIT 1) following
+      ), visited AS MATERIALIZED (
+        SELECT org_id, id AS first FROM waiting LIMIT $4
+      ), offered AS (
+        SELECT o.*, sum(events) OVER (PARTITION BY o.org_id ORDER BY o.id) AS share, o.id = min(o.id) OVER () AS oldest
+        FROM visited v, LATERAL (
+          SELECT org_id, id, events FROM outbox WHERE org_id = v.org_id AND id >= v.first
+          ORDER BY id LIMIT least($5::integer, 1 + 4 * $1 / (SELECT count(*) FROM visited))) o
+      ), chosen AS MATERIALIZED (
+        SELECT id FROM (
+          SELECT id, oldest, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, id) AS through FROM offered)
+        WHERE oldest OR through < $1
+      ), taken AS (
+        DELETE FROM outbox WHERE id = ANY (ARRAY(SELECT id FROM chosen))
         RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids, events
       ), numbered AS (
         SELECT *, sum(events) OVER (PARTITION BY org_id ORDER BY id) AS through,
@@ -48,25 +73,22 @@ export function moveEvents(limit: number, queued: 'all' | 'placed' | 'none'): St
       ), logged AS (
         INSERT INTO event_log (org_id, position, sequence, order_ids, events)
         SELECT org_id, position - org_events + through, sequence, order_ids, events
-        FROM numbered JOIN positions USING (org_id)
+        FROM numbered JOIN positions USING (org_id) RETURNING org_id, position, events
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
         SELECT ${laneOf}, org_id, order_id, sequence
         FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
         WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
-      ), wanted AS MATERIALIZED (
-        SELECT t.org_id, o.order_id, t.sequence, w.id AS webhook_id, w.event_types
-        FROM webhooks w JOIN taken t ON t.org_id = w.org_id, unnest(t.order_ids) AS o (order_id) WHERE w.enabled
-      ), fanned_out AS (
-        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
-        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
-        FROM wanted w, ${lateralOrder('w')}, ${lateralEvent('w')}
-        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
+      ), to_fan_out AS (
+        INSERT INTO webhook_fanouts (org_id, webhook_id, position, events)
+        SELECT w.org_id, w.id, l.position, l.events FROM webhooks w JOIN logged l ON l.org_id = w.org_id WHERE w.enabled
       )
       SELECT org_id, events AS moved, pg_notify('events', org_id::text),
-        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed
+        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed,
+        CASE WHEN (SELECT count(*) FROM visited) = $4
+          THEN (SELECT org_id FROM visited ORDER BY org_id DESC LIMIT 1) END AS continue_from
       FROM taken ORDER BY id`,
-    values: [limit, queued],
+    values: [limit, queued, fromOrg, orgs, rows],
   }
 }
 
@@ -86,7 +108,10 @@ export function leaseLanes(limit: number, leaseSeconds: number): Statement {
   }
 }
 
-/** The oldest events of the lanes, in order. */
+/**
+ * Up to `limit` events of each lane, in order. The organisations of a lane take turns: first the oldest event of each, then
+ * the second, and so on.
+ */
 export function selectQueued(held: Lane[], limit: number): Statement {
   return {
     name: 'select_queued',
@@ -95,7 +120,18 @@ export function selectQueued(held: Lane[], limit: number): Statement {
         e.occurred_at AS updated_at, e.sequence AS version
       FROM (
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
-          LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
+          LATERAL (
+          WITH RECURSIVE waiting AS (
+            (SELECT org_id, id FROM event_queue WHERE lane = held.lane ORDER BY org_id, id LIMIT 1)
+            UNION ALL
+            SELECT following.* FROM waiting w, LATERAL (
+              SELECT org_id, id FROM event_queue q WHERE q.lane = held.lane AND q.org_id > w.org_id
+              ORDER BY q.org_id, q.id LIMIT 1) following
+          )
+          SELECT offered.* FROM waiting w, LATERAL (
+            SELECT *, row_number() OVER (ORDER BY q.id) AS turn FROM event_queue q
+            WHERE q.lane = held.lane AND q.org_id = w.org_id AND q.id >= w.id ORDER BY q.id LIMIT $2) offered
+          ORDER BY turn, id LIMIT $2) q
       ) q, ${lateralOrder('q')}, ${lateralEvent('q')}
       ORDER BY q.id`,
     values: [held.map(({ lane }) => lane), limit],

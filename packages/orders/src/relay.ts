@@ -41,6 +41,9 @@ type Options = {
 export type Lag = { outbox: number; queue: number; dead_letters: number; oldest_seconds: number }
 
 const moveAtOnce = 500
+// Each costs a look-up. The next move continues with the organisations that this one has not visited.
+const orgsAtOnce = 500
+const firstOrg = '00000000-0000-0000-0000-000000000000'
 // Far longer than a batch may take: every statement and every hand-over has a limit of its own.
 const leaseSeconds = 30
 
@@ -52,20 +55,34 @@ export function createRelay(options: Options) {
   const { database, handOn, effect, onOutcome, retryPauses = [1000, 5000, 15_000, 60_000], batch = 500 } = options
   // Many, so that a batch is large even if its events are spread over all lanes: each costs some commits.
   const lanesAtOnce = Math.max(8, batch >> 4)
+  let fromOrg = firstOrg
+  let rowsOfOrg = moveAtOnce
 
   /** Moves events from the outbox to the log, and has the effect or queues them. Returns how many. */
   async function move(): Promise<number> {
-    if (!effect) return total(await database.runGlobal<Moved>(moveEvents(moveAtOnce, 'all')))
+    if (!effect) return settle(await database.runGlobal<Moved>(next('all')))
     try {
       return await moveWith(effect)
     } catch (error) {
       if (isUnavailable(error) && !isRowFault(error)) throw error
-      return total(await database.runGlobal<Moved>(moveEvents(moveAtOnce, 'placed')))
+      return settle(await database.runGlobal<Moved>(next('placed')))
     }
   }
 
+  const next = (queued: 'all' | 'placed' | 'none') =>
+    moveEvents(moveAtOnce, queued, { fromOrg, orgs: orgsAtOnce, rows: rowsOfOrg })
+
+  /** Sets where the next move begins, and how many rows it reads. Returns how many events were moved; 0 only if none waits. */
+  function settle(moved: Moved[]): number | Promise<number> {
+    const isRoundOver = fromOrg !== firstOrg && moved.length === 0
+    fromOrg = moved[0]?.continue_from ?? firstOrg
+    // A row has one event or hundreds. Reading 500 rows to move one costs as much as the rest of the move.
+    rowsOfOrg = Math.min(moveAtOnce, 8 + 2 * moved.length)
+    return isRoundOver ? move() : moved.reduce((sum, { moved }) => sum + moved, 0)
+  }
+
   async function moveWith({ of, done }: Effect): Promise<number> {
-    const { rows, following } = await database.runGlobalThen<Moved, object>(moveEvents(moveAtOnce, 'none'), (moved) =>
+    const { rows, following } = await database.runGlobalThen<Moved, object>(next('none'), (moved) =>
       [...placedByOrg(moved)].map(([orgId, ids]) => ({ orgId, statement: of(orgId, ids) })),
     )
     for (const answer of following) done(answer)
@@ -73,7 +90,7 @@ export function createRelay(options: Options) {
       'handed-on',
       rows.reduce((sum, { placed }) => sum + placed.length, 0),
     )
-    return total(rows)
+    return settle(rows)
   }
 
   /** Hands on a batch. Returns how many events it has dealt with; none may mean that others hold all the lanes. */
@@ -137,7 +154,5 @@ function placedByOrg(moved: Moved[]): Map<string, string[]> {
   }
   return byOrg
 }
-
-const total = (moved: Moved[]) => moved.reduce((sum, { moved }) => sum + moved, 0)
 
 const orderOf = ({ org_id, id }: QueuedEvent) => `${org_id} ${id}`

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { pgErrorCode } from '@orders/database'
 
 const attempts = 3
@@ -14,4 +15,21 @@ export function retryingConflicts<Args extends unknown[], Result>(work: (...args
       }
     }
   }
+}
+
+/** Repeats `work` after each pause (milliseconds) while its error may pass. Throws its last error. */
+export async function repeating<T>(
+  work: () => Promise<T>,
+  pauses: readonly number[],
+  mayPass: (error: unknown) => boolean,
+): Promise<T> {
+  for (const pause of pauses) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!mayPass(error)) throw error
+      await delay(pause)
+    }
+  }
+  return work()
 }

@@ -36,21 +36,17 @@ const newestFirst = (position: number) =>
     ORDER BY created_at DESC, id DESC LIMIT $${position + 2}`
 const after = (position: Position | undefined) => [position?.created_at ?? null, position?.id ?? null]
 
-/** Inserts a webhook unless the organisation has `limit`; undefined then. Others that do so wait. */
 export async function insertWebhook(
   trx: Trx,
   orgId: string,
   { url, description = null, event_types = null, signature = 'ed25519' }: NewWebhook,
   key: Buffer,
-  limit: number,
-): Promise<WebhookRow | undefined> {
-  await sql`SELECT FROM organisations WHERE id = ${orgId} FOR NO KEY UPDATE`.execute(trx)
+): Promise<WebhookRow> {
   const { rows } = await sql<WebhookRow>`
     INSERT INTO webhooks (org_id, url, description, event_types, signature, key)
-    SELECT ${orgId}::uuid, ${url}, ${description}, ${event_types}::text[], ${signature}, ${key}::bytea
-    WHERE (SELECT count(*) FROM webhooks WHERE org_id = ${orgId}) < ${limit}
+    VALUES (${orgId}, ${url}, ${description}, ${event_types}::text[], ${signature}, ${key})
     RETURNING ${sql.raw(columns)}`.execute(trx)
-  return rows[0]
+  return rows[0] as WebhookRow
 }
 
 export const selectWebhook = (orgId: string, id: string): Statement => ({

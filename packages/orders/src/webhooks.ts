@@ -15,6 +15,9 @@ import { OrdersError } from './errors.ts'
 import { messageIdOf } from './message-id.ts'
 import { readPage, withTimes } from './named.ts'
 import { type Made, makeOnce, type Once } from './once.ts'
+import { lockOrg } from './people-repository.ts'
+import { countRows } from './quota-repository.ts'
+import { assertRoom, defaultQuotas, type Quotas } from './quotas.ts'
 import { newWebhookKey, publicKeyOf, secretOf } from './webhook-keys.ts'
 import {
   type DeliveryRow,
@@ -36,15 +39,15 @@ type Options = {
   database: Database
   /** Says why nothing may be sent to an address, or undefined. */
   checkUrl: (url: string) => Promise<string | undefined>
+  quotas?: Quotas
 }
 
 export type Webhooks = Awaited<ReturnType<typeof createWebhooks>>
 
-export const maxWebhooks = 20
 const overlapHours = 24
 
 /** The use cases of webhooks: whom to tell of orders, and what came of telling them. */
-export async function createWebhooks({ database, checkUrl }: Options) {
+export async function createWebhooks({ database, checkUrl, quotas = defaultQuotas }: Options) {
   const cursors = createCursors(await readCursorKey(database))
 
   async function assertUrl(url: string): Promise<void> {
@@ -52,7 +55,7 @@ export async function createWebhooks({ database, checkUrl }: Options) {
     if (message) throw new OrdersError('WEBHOOK_URL_REFUSED', message, [{ path: '/url', message }])
   }
 
-  /** Throws WEBHOOK_URL_REFUSED, WEBHOOK_LIMIT, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT. */
+  /** Throws WEBHOOK_URL_REFUSED, QUOTA_EXCEEDED, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT. */
   async function createWebhook(
     orgId: string,
     asked: NewWebhook,
@@ -61,9 +64,9 @@ export async function createWebhooks({ database, checkUrl }: Options) {
     await assertUrl(asked.url)
     const key = newWebhookKey(asked.signature ?? 'ed25519')
     return makeOnce(database, orgId, once, async (trx) => {
-      const row = await insertWebhook(trx, orgId, asked, key, maxWebhooks)
-      if (!row) throw new OrdersError('WEBHOOK_LIMIT', `The organisation has ${maxWebhooks} webhooks.`)
-      return withSecret(row)
+      await lockOrg(trx, orgId)
+      assertRoom('webhooks', await countRows(trx, 'webhooks', orgId), quotas)
+      return withSecret(await insertWebhook(trx, orgId, asked, key))
     })
   }
 

@@ -1,26 +1,43 @@
 import { connectionOptions } from '@orders/database'
-import { createScratchDatabase } from '@orders/database/testing'
+import { createScratchDatabase, rebuildStatement } from '@orders/database/testing'
 import pg from 'pg'
 import t from 'tap'
 import { claimDeliveries, finishDelivery } from '../src/delivery-repository.ts'
 import { selectLogged } from '../src/event-log.ts'
+import { fanOut } from '../src/fanout-repository.ts'
+import { deleteRemoved, emptyRemoved, removedTables, removeInactiveGuests } from '../src/guest-repository.ts'
 import { confirmPlaced, createProcessing } from '../src/process-events.ts'
 import { finishBatch, leaseLanes, moveEvents, selectQueued } from '../src/relay-repository.ts'
+import {
+  foldStatistics,
+  selectStatistics,
+  selectStatisticsBacklog,
+  selectUncounted,
+} from '../src/statistics-repository.ts'
 
 const org = '00000000-0000-7000-8000-000000000000'
 const { effect } = createProcessing({ database: undefined as never, onEvents: () => {} })
 const limits = { room: 1, failingRoom: 1, leaseSeconds: 1, perWebhook: 1, perOrg: 1 }
 
 const statements = {
-  move: moveEvents(500, 'none'),
+  move: moveEvents(500, 'none', { fromOrg: org, orgs: 500, rows: 500 }),
   confirmMoved: effect.of(org, []),
   confirmPlaced: confirmPlaced(org, []),
   lease: leaseLanes(8, 30),
   queued: selectQueued([], 10),
   finishBatch: finishBatch([], []),
+  fanOut: fanOut({ events: 500, due: 500 }),
   claim: claimDeliveries(limits),
   finishDelivery: finishDelivery({} as never, {} as never, 5),
   log: selectLogged(org, 0, 200),
+  removeInactiveGuests: removeInactiveGuests(org, 31, 100),
+  ...Object.fromEntries(removedTables.map((table) => [`emptyRemoved ${table}`, emptyRemoved(table, 5000, 100)])),
+  deleteRemoved: deleteRemoved(100),
+  foldStatistics: foldStatistics(10_000),
+  selectUncounted,
+  rebuildStatistics: rebuildStatement(org),
+  statisticsBacklog: selectStatisticsBacklog,
+  statistics: selectStatistics(org, { from: '', to: '', firstDay: '2026-01-01', endDay: '2026-01-02', parts: [] }),
 }
 
 type Node = {
@@ -54,7 +71,7 @@ t.test('plans that are made while the tables are empty find rows by their keys',
   }
   const planned = await plansOf(connectionOptions(url, { role: 'orders_worker' }))
   const plannedInOrg = await plansOf(connectionOptions(url))
-  const inOrg = ['confirmMoved', 'confirmPlaced', 'log']
+  const inOrg = ['confirmMoved', 'confirmPlaced', 'log', 'statistics']
   for (const [name, { text }] of Object.entries(statements)) {
     t.strictSame(await (inOrg.includes(name) ? plannedInOrg : planned)(text), [], name)
   }

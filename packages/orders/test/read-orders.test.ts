@@ -159,25 +159,6 @@ t.test('no change of a single character of a cursor goes unseen', async (t) => {
   }
 })
 
-t.test('statistics count and add exactly, per UTC day, currency and status', async (t) => {
-  const service = await startOrders(t)
-  const { orders, org } = service
-  await insert(service, [
-    { id: 'a', amount: 0.1, created_at: '2026-01-01T23:59:59.999Z' },
-    { id: 'b', amount: 0.2, created_at: '2026-01-01T00:00:00Z' },
-    { id: 'c', amount: '999999999999999', created_at: '2026-01-02T00:00:00Z' },
-    { id: 'd', amount: '999999999999999', created_at: '2026-01-02T01:00:00+02:00' },
-    { id: 'e', amount: 5, currency: 'JPY', created_at: '2026-01-02T12:00:00Z', status: 'cancelled' },
-    { id: 'f', amount: 7, created_at: '2026-01-03T00:00:00Z' },
-  ])
-  t.strictSame(await orders.orderStats(org, '2026-01-01T00:00:00Z', '2026-01-03T00:00:00Z'), [
-    { day: '2026-01-01', currency: 'EUR', status: 'placed', count: 3, sum: '999999999999999.3' },
-    { day: '2026-01-02', currency: 'EUR', status: 'placed', count: 1, sum: '999999999999999' },
-    { day: '2026-01-02', currency: 'JPY', status: 'cancelled', count: 1, sum: '5' },
-  ])
-  t.strictSame(await orders.orderStats(randomUUID(), '2026-01-01T00:00:00Z', '2026-01-03T00:00:00Z'), [])
-})
-
 t.test('a history is read from any event on', async (t) => {
   const { orders, org } = await startOrders(t)
   await orders.placeOrder(org, { id: 'a', amount: 1 })

@@ -6,6 +6,7 @@ import { connectionOptions, openDatabase } from '@orders/database'
 import pg from 'pg'
 import type { Test } from 'tap'
 import { createDelivering, type Sender } from '../src/deliver.ts'
+import { createFanOut } from '../src/fan-out.ts'
 import { createRelay } from '../src/relay.ts'
 import { createWebhooks } from '../src/webhooks.ts'
 import { startOrders } from './service.ts'
@@ -81,6 +82,7 @@ export async function startWebhooks(t: Test) {
     return {
       ...delivering,
       database,
+      fanOut: createFanOut({ database }),
       relay: createRelay({ database, handOn: async (events) => events.map(() => undefined) }),
     }
   }
@@ -96,14 +98,14 @@ export async function startWebhooks(t: Test) {
 export type Worker = ReturnType<Awaited<ReturnType<typeof startWebhooks>>['another']>
 
 /** Moves and delivers as a worker's loops do, until it is stopped. */
-export function startWorking({ deliver, relay }: Worker, news: { wake: () => void }) {
+export function startWorking({ deliver, fanOut, relay }: Worker, news: { wake: () => void }) {
   let stopped = false
   let woken = Promise.withResolvers<void>()
   news.wake = () => woken.resolve()
   const ended = (async () => {
     while (!stopped) {
       woken = Promise.withResolvers<void>()
-      const found = (await relay.move()) + (await deliver())
+      const found = (await relay.move()) + (await fanOut()) + (await deliver())
       if (found === 0) await Promise.race([woken.promise, delay(10)])
     }
   })()

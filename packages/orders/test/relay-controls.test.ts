@@ -30,7 +30,6 @@ async function overtake(t: Test, look: (admin: pg.Client, url: string) => Promis
   const { orders, org, url, admin } = service
   const slow = await connect(t, url)
   await slow.query('BEGIN')
-  await slow.query("SELECT set_config('app.org_id', $1, true)", [org])
   await slow.query("INSERT INTO orders (org_id, id, amount, currency) VALUES ($1, 'slow', 1, 'EUR')", [org])
   await slow.query(
     `INSERT INTO order_events (org_id, order_number, sequence, type, status, metadata)

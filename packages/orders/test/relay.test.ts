@@ -107,6 +107,87 @@ t.test('what one statement wrote is moved together, and so is what older code le
   t.match(await rowsOf(admin, 'SELECT max(position)::int AS last FROM event_log'), [{ last: 1004 }])
 })
 
+/** Rows of the outbox, each with so many events, as the statements of an import write them. */
+const fill = (admin: pg.Client, org: string, rows: number, events: number) =>
+  admin.query(
+    `INSERT INTO outbox (org_id, sequence, order_ids, events)
+    SELECT $1, 1, array_fill('a'::text, ARRAY[$3::int]), $3 FROM generate_series(1, $2::int)`,
+    [org, rows, events],
+  )
+
+const waitingOf = async (admin: pg.Client, org: string) =>
+  (await rowsOf(admin, 'SELECT FROM outbox WHERE org_id = $1', [org])).length
+
+for (const [name, rows, events] of [
+  ['large', 40, 500],
+  ['small', 5000, 1],
+] as const) {
+  t.test(`the order of another organisation passes a backlog of ${name} rows in one move`, async (t) => {
+    const service = await start(t)
+    const { org, url, admin, relay } = service
+    const other = await newOrganisation(url)
+    await fill(admin, org, rows, events)
+    await place(service, other, 'a')
+
+    const moved = await relay.move()
+
+    t.ok(moved < 1000, `${moved} events were moved`)
+    t.equal(await waitingOf(admin, other), 0)
+    t.ok((await waitingOf(admin, org)) > 0)
+  })
+}
+
+t.test('a large row leaves although small rows of others always wait', async (t) => {
+  const { org, url, admin, relay } = await start(t)
+  await fill(admin, org, 2, 500)
+  const others = await Promise.all(Array.from({ length: 3 }, () => newOrganisation(url)))
+  for (const other of others) await fill(admin, other, 1000, 1)
+
+  await relay.move()
+  await relay.move()
+
+  t.equal(await waitingOf(admin, org), 0)
+})
+
+t.test('of more organisations than one move visits, the next move serves the others', async (t) => {
+  const { admin, relay } = await start(t)
+  await admin.query(
+    `INSERT INTO outbox (org_id, sequence, order_ids)
+    SELECT id, 1, '{a}' FROM (SELECT uuidv7() AS id FROM generate_series(1, 600)), generate_series(1, 3)`,
+  )
+  t.match(await rowsOf(admin, 'SELECT count(DISTINCT org_id)::int AS orgs FROM outbox'), [{ orgs: 600 }])
+
+  let moved = (await relay.move()) + (await relay.move())
+
+  const unserved = 'SELECT org_id FROM outbox GROUP BY org_id HAVING count(*) = 3'
+  t.strictSame(await rowsOf(admin, unserved), [])
+  for (let count = await relay.move(); count > 0; count = await relay.move()) moved += count
+  t.equal(moved, 1800)
+  t.match(await relay.lag(), { outbox: 0 })
+})
+
+t.test('in the queue, the event of another organisation passes a backlog', async (t) => {
+  const batch = 50
+  const service = await start(t, { batch })
+  const { org, url, admin, database, relay, handed } = service
+  const other = await newOrganisation(url)
+  const content = { amount: '1', currency: 'EUR', project_id: null, description: null, metadata: '{}' }
+  const orders = Array.from({ length: 3000 }, (_, i) => ({ ...content, id: `order-${i}` }))
+  await database.runInTenant(org, placeOrders(org, orders))
+  while ((await relay.move()) > 0);
+  await place(service, other, 'a')
+  t.equal(await relay.move(), 1)
+  t.match(await rowsOf(admin, 'SELECT count(DISTINCT lane)::int AS lanes FROM event_queue'), [{ lanes: 64 }])
+
+  for (let lane = 0; lane < 64; lane += 8) await relay.relay()
+
+  t.match(
+    handed.filter(({ org_id }) => org_id === other),
+    [{ id: 'a' }],
+  )
+  t.ok(handed.length < 1000, `${handed.length} of 3001 events have left`)
+})
+
 t.test("side by side, each event goes once and an order's in order", async (t) => {
   const service = await start(t)
   const { orders, org, another, handed } = service

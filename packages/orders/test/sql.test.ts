@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Statement, Tables } from '@orders/database'
+import { rebuildStatement } from '@orders/database/testing'
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -14,10 +15,14 @@ import {
 import t from 'tap'
 import * as deliveries from '../src/delivery-repository.ts'
 import * as events from '../src/event-repository.ts'
+import * as fanouts from '../src/fanout-repository.ts'
+import * as guests from '../src/guest-repository.ts'
 import * as orderRows from '../src/order-repository.ts'
 import * as people from '../src/people-repository.ts'
 import * as placements from '../src/placement-repository.ts'
+import * as quotas from '../src/quota-repository.ts'
 import * as relays from '../src/relay-repository.ts'
+import * as statistics from '../src/statistics-repository.ts'
 import * as webhooks from '../src/webhook-repository.ts'
 import { claimOf } from './service.ts'
 
@@ -109,7 +114,6 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   selectOrders: () => orderRows.selectOrders(org, ['a', 'b']),
   selectPage: () => orderRows.selectPage(org, {}, 50),
   'selectPage with everything': () => orderRows.selectPage(org, filter, 50, { created_at: at, id: 'a' }),
-  selectStats: () => orderRows.selectStats(org, at, at),
   lockOrder: () => recorded((trx) => orderRows.lockOrder(trx, org, 'a')),
   updateOrder: () => recorded((trx) => orderRows.updateOrder(trx, org, 'a', { status: 'confirmed' })),
   'updateOrder with everything': () =>
@@ -134,7 +138,7 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   countOtherOwners: () => recorded((trx) => people.countOtherOwners(trx, org, org)),
   selectMemberIds: () => recorded((trx) => people.selectMemberIds(trx, org)),
   hasMembership: () => recorded((trx) => people.hasMembership(trx, org)),
-  moveEvents: () => relays.moveEvents(2000, 'all'),
+  moveEvents: () => relays.moveEvents(2000, 'all', { fromOrg: org, orgs: 500, rows: 500 }),
   leaseLanes: () => relays.leaseLanes(8, 30),
   selectQueued: () => relays.selectQueued(lanes, 25),
   finishBatch: () => relays.finishBatch(lanes, [1, 2]),
@@ -143,7 +147,24 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   selectDeadLetters: () => relays.selectDeadLetters(org, position, 51),
   replayDeadLetter: () => relays.replayDeadLetter(org, org),
   selectLag: () => relays.selectLag,
-  insertWebhook: () => recorded((trx) => webhooks.insertWebhook(trx, org, { url: 'https://example.com' }, key, 20)),
+  countRows: () => recorded((trx) => quotas.countRows(trx, 'webhooks', org)),
+  insertWebhook: () => recorded((trx) => webhooks.insertWebhook(trx, org, { url: 'https://example.com' }, key)),
+  reserveLines: () => quotas.reserveLines(org, 500, 1000),
+  selectOrdersUse: () => quotas.selectOrdersUse(org),
+  selectUse: () => quotas.selectUse(org),
+  selectStatistics: () =>
+    statistics.selectStatistics(org, {
+      from: at,
+      to: at,
+      firstDay: '2026-01-02',
+      endDay: '2026-01-03',
+      parts: [{ sign: -1, from: at, to: at }],
+    }),
+  foldStatistics: () => statistics.foldStatistics(10_000),
+  selectUncounted: () => statistics.selectUncounted,
+  recordCounted: () => statistics.recordCounted(org),
+  rebuildStatistics: () => rebuildStatement(org),
+  selectStatisticsBacklog: () => statistics.selectStatisticsBacklog,
   selectWebhook: () => webhooks.selectWebhook(org, org),
   selectWebhooks: () => webhooks.selectWebhooks(org, position, 51),
   lockWebhook: () => recorded((trx) => webhooks.lockWebhook(trx, org, org)),
@@ -154,13 +175,20 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
   insertTest: () => webhooks.insertTest(org, org, 'orders.webhook.test.v1'),
   resendDelivery: () => webhooks.resendDelivery(org, org),
   selectDelivery: () => webhooks.selectDelivery(org, org),
+  selectNextUser: () => guests.selectNextUser(org),
+  removeInactiveGuests: () => guests.removeInactiveGuests(org, 31, 100),
+  ...Object.fromEntries(
+    guests.removedTables.map((table) => [`emptyRemoved ${table}`, () => guests.emptyRemoved(table, 5000, 100)]),
+  ),
+  deleteRemoved: () => guests.deleteRemoved(100),
+  fanOut: () => fanouts.fanOut({ events: 500, due: 500 }),
   claimDeliveries: () => deliveries.claimDeliveries(limits),
   finishDelivery: () => deliveries.finishDelivery(claimed, outcome, 5),
   selectDeliveryLag: () => deliveries.selectDeliveryLag,
 }
 
 /** A worker's own book-keeping, of rows that it has found for itself. */
-const ofWorkers = ['leaseLanes', 'finishBatch', 'postponeEvent', 'selectLag']
+const ofWorkers = ['leaseLanes', 'finishBatch', 'postponeEvent', 'selectLag', 'selectNextUser']
 
 const textOf = (sent: Sent) => (Array.isArray(sent) ? sent.map(({ sql }) => sql).join(';\n') : sent.text)
 const valuesOf = (sent: Sent) =>
@@ -184,10 +212,10 @@ t.test('no function of a repository is missing here', async (t) => {
     ])
     .map(([, name]) => name as string)
   t.ok(exported.length > 10)
-  // `filtered` is a part of selectPage.
+  // `filtered` is a part of selectPage, and emptyRemoved has an entry for each table.
   t.strictSame(
     exported.filter((name) => !(name in functions)),
-    ['filtered'],
+    ['removedTables', 'emptyRemoved', 'filtered'],
   )
 })
 

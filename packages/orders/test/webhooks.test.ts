@@ -1,10 +1,11 @@
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import { newOrganisation } from '@orders/database/testing'
+import type pg from 'pg'
 import t from 'tap'
 import { createDeadLetters } from '../src/dead-letters.ts'
 import { createPruning } from '../src/prune.ts'
+import { defaultQuotas } from '../src/quotas.ts'
 import { newWebhookKey, publicKeyOf, secretOf } from '../src/webhook-keys.ts'
-import { maxWebhooks } from '../src/webhooks.ts'
 import { startWebhooks } from './receivers.ts'
 import { claimOf, outcomeOf, rowsOf } from './service.ts'
 
@@ -94,9 +95,9 @@ t.test('a key makes one webhook, and an organisation has a limit, also for those
   const second = await webhooks.createWebhook(org, asked, once)
   t.equal(second.replayed, true)
   t.strictSame(second.answer, first.answer)
-  const many = await Promise.all(Array.from({ length: maxWebhooks + 5 }, () => outcomeOf(newWebhook(url))))
-  t.equal(many.filter((it) => it === 'WEBHOOK_LIMIT').length, 6)
-  t.equal((await webhooks.listWebhooks(org, { limit: 200 })).data.length, maxWebhooks)
+  const many = await Promise.all(Array.from({ length: defaultQuotas.webhooks + 5 }, () => outcomeOf(newWebhook(url))))
+  t.equal(many.filter((it) => it === 'QUOTA_EXCEEDED').length, 6)
+  t.equal((await webhooks.listWebhooks(org, { limit: 200 })).data.length, defaultQuotas.webhooks)
 })
 
 t.test('another organisation has no webhooks here', async (t) => {
@@ -132,8 +133,10 @@ t.test('each event is queued once for each webhook that wants it', async (t) => 
   await placeIn(org, 'a')
   await orders.changeStatus(org, 'a', 'confirm')
   await placeIn(other, 'b')
-  const { relay } = another()
+  const { relay, fanOut } = another()
   t.equal(await relay.move(), 3)
+  t.equal(await fanOut(), 5)
+  t.equal(await fanOut(), 0)
   const queued = (id: string) =>
     rowsOf(
       admin,
@@ -158,6 +161,71 @@ t.test('each event is queued once for each webhook that wants it', async (t) => 
   await admin.query('DELETE FROM webhooks WHERE id = $1', [some.id])
   t.equal(await outcomeOf(webhooks.resend(org, left?.id ?? '')), 'DELIVERY_NOT_FOUND', 'nor is what a deleted one left')
 })
+
+t.test('a backlog of a webhook becomes deliveries only as its receiver is sent them', async (t) => {
+  const { org, admin, another, newWebhook, url: database } = await startWebhooks(t)
+  const { id } = await newWebhook(url)
+  const other = await newOrganisation(database)
+  const quiet = await newWebhook(url, {}, other)
+  const { relay, fanOut } = another()
+  await importOrders(admin, org, 3000)
+  while ((await relay.move()) > 0);
+
+  while ((await fanOut()) > 0);
+
+  const due = 'SELECT count(*)::int AS due FROM webhook_deliveries WHERE webhook_id = $1'
+  t.strictSame(await rowsOf(admin, due, [id]), [{ due: 500 }])
+  t.match(await rowsOf(admin, 'SELECT sum(events)::int AS events FROM webhook_fanouts'), [{ events: 2500 }])
+
+  t.comment('another webhook gets its deliveries meanwhile')
+  await importOrders(admin, other, 1)
+  await relay.move()
+  t.equal(await fanOut(), 1)
+  t.strictSame(await rowsOf(admin, due, [quiet.id]), [{ due: 1 }])
+
+  t.comment('what was sent, or waits for its next attempt, makes room')
+  const settle = `UPDATE webhook_deliveries SET state = CASE WHEN n % 2 = 0 THEN 'delivered' ELSE 'pending' END,
+      due_at = now() + interval '1 minute'
+    FROM (SELECT id AS found, row_number() OVER () AS n FROM webhook_deliveries WHERE webhook_id = $1) WHERE id = found`
+  for (let made = 500; made < 3000; made += 500) {
+    await admin.query(settle, [id])
+    t.strictSame([await fanOut(), await fanOut()], [1, 0])
+  }
+  t.strictSame(await rowsOf(admin, due, [id]), [{ due: 3000 }])
+  t.match(await rowsOf(admin, 'SELECT count(DISTINCT order_id)::int AS orders FROM webhook_deliveries'), [
+    { orders: 3000 },
+  ])
+})
+
+t.test('the events that wait for a webhook end with it', async (t) => {
+  const { webhooks, org, admin, another, newWebhook, placeIn } = await startWebhooks(t)
+  const { id } = await newWebhook(url)
+  const { relay, fanOut } = another()
+  await placeIn(org, 'a')
+  await relay.move()
+  await webhooks.removeWebhook(org, id)
+
+  t.equal(await fanOut(), 1)
+
+  t.strictSame(await rowsOf(admin, 'SELECT FROM webhook_deliveries'), [])
+  t.strictSame(await rowsOf(admin, 'SELECT FROM webhook_fanouts'), [])
+})
+
+/** Orders with their events and rows of the outbox, 500 in each, as an import writes them. */
+const importOrders = (admin: pg.Client, org: string, count: number) =>
+  admin.query(
+    `WITH placed AS (
+      INSERT INTO orders (org_id, id, amount, currency)
+      SELECT $1, 'o-' || i, 1, 'EUR' FROM generate_series(1, $2::int) AS i RETURNING *
+    ), event AS (
+      INSERT INTO order_events (org_id, order_number, sequence, type, status, metadata)
+      SELECT org_id, number, 1, 'orders.order.placed.v1', status, metadata FROM placed
+    )
+    INSERT INTO outbox (org_id, sequence, order_ids, events)
+    SELECT org_id, 1, array_agg(id), count(*) FROM (SELECT *, row_number() OVER () AS n FROM placed)
+    GROUP BY org_id, (n - 1) / 500`,
+    [org, count],
+  )
 
 t.test('a month ends deliveries', async (t) => {
   const { webhooks, org, admin, another, newWebhook } = await startWebhooks(t)

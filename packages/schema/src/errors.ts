@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { QuotaUse } from './usage.ts'
 
 type CatalogueEntry = { status: number; title: string; help: string }
 
@@ -68,6 +69,11 @@ export const errorCatalogue = {
     status: 403,
     title: 'The token was not given the scope that this needs',
     help: 'Ask the issuer for a token with the scope named in WWW-Authenticate.',
+  },
+  QUOTA_EXCEEDED: {
+    status: 403,
+    title: 'Quota exceeded',
+    help: 'Delete projects, members or webhooks that you no longer need, or shorten metadata. For import-lines, wait until 00:00 UTC. Orders cannot be deleted: ask the operator of the service for a higher limit. GET /api/v1/usage shows the use of each quota.',
   },
   CROSS_SITE_REQUEST: {
     status: 403,
@@ -169,11 +175,6 @@ export const errorCatalogue = {
     status: 409,
     title: 'Last organisation of the user',
     help: 'A user keeps at least one organisation: lower the role instead, or ask the user to create or join another organisation first.',
-  },
-  WEBHOOK_LIMIT: {
-    status: 409,
-    title: 'The organisation has as many webhooks as it may have',
-    help: 'Delete one that is not needed any more; one webhook can take events of all types.',
   },
   WEBHOOK_DISABLED: {
     status: 409,
@@ -285,6 +286,7 @@ export const Problem = Type.Object(
     errors: Type.Optional(
       Type.Array(Type.Object({ path: Type.String({ description: 'JSON Pointer.' }), message: Type.String() })),
     ),
+    quota: Type.Optional(Type.Ref(QuotaUse, { description: 'With QUOTA_EXCEEDED.' })),
   },
   { $id: 'Problem', description: 'RFC 9457 problem details.' },
 )

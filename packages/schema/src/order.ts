@@ -3,6 +3,7 @@ import { currencyCodes } from './currency.ts'
 import { type ErrorCode, errorCodes } from './errors.ts'
 import { OrderEvent } from './event.ts'
 import { Instant, Uuid } from './formats.ts'
+import { QuotaUse } from './usage.ts'
 
 export const orderStatuses = ['placed', 'confirmed', 'completed', 'cancelled'] as const
 export type OrderStatus = (typeof orderStatuses)[number]
@@ -143,6 +144,7 @@ export const ImportFailure = Type.Object(
     error: Type.Unsafe<ErrorCode>({ type: 'string', enum: errorCodes }),
     message: Type.String(),
     through_line: Type.Integer({ minimum: 0, description: 'Up to this line each order is placed or refused.' }),
+    quota: Type.Optional(Type.Ref(QuotaUse, { description: 'With QUOTA_EXCEEDED.' })),
   },
   { $id: 'ImportFailure', description: 'Why an import ended before its body did.' },
 )

@@ -17,7 +17,8 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...may.write('orders:read'),
         summary: 'List dead letters, newest first',
-        description: 'Events of orders that the service could not hand on, with the last reason.',
+        description:
+          'Events of orders that the service could not process, with the last reason. The service keeps a dead letter for 90 days.',
         tags,
         querystring: PageQuery,
         response: { 200: Type.Ref(DeadLetterPage), ...callerRefusals('CURSOR_INVALID') },
@@ -31,8 +32,9 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         ...may.write('orders:write'),
-        summary: 'Hand the event of a dead letter on after all',
-        description: 'It goes back into the queue, and is no dead letter any more.',
+        summary: 'Replay a dead letter',
+        description:
+          'Queues the event again and deletes the dead letter. If it fails again, it becomes a new dead letter. Later events of the order may have been published already.',
         tags,
         params: Type.Object({ id: Uuid }),
         response: { 204: Type.Null(), ...callerRefusals(...contentRefusals, 'DEAD_LETTER_NOT_FOUND') },

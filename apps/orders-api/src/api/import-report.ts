@@ -1,4 +1,4 @@
-import { type ImportProgress, OrdersError } from '@orders/orders'
+import { type ImportProgress, OrdersError, QuotaExceeded } from '@orders/orders'
 import type { ImportFailure } from '@orders/schema'
 import { refusalOf } from '../errors.ts'
 
@@ -32,7 +32,7 @@ export async function* jsonReport(steps: AsyncIterable<ImportProgress>, signal: 
     }
   } catch (error) {
     failure = failureOf(error, through, counts)
-    if (!written && !isWorthReporting(signal, counts)) throw new OrdersError(failure.error, failure.message)
+    if (!written && !isWorthReporting(signal, counts)) throw errorOf(failure)
   }
   yield `${text}],${JSON.stringify({ ...counts, failure }).slice(1)}`
 }
@@ -59,7 +59,7 @@ export async function* ndjsonReport(steps: AsyncIterable<ImportProgress>, signal
     }
   } catch (error) {
     failure = failureOf(error, through, counts)
-    if (!written && !isWorthReporting(signal, counts)) throw new OrdersError(failure.error, failure.message)
+    if (!written && !isWorthReporting(signal, counts)) throw errorOf(failure)
   }
   yield lineOf('report', { ...counts, failure })
 }
@@ -76,5 +76,8 @@ function failureOf(error: unknown, through: number, { lines, placed_count }: Cou
     lines === 0
       ? refusal.message
       : `${refusal.message} Up to line ${through} each order is placed or refused (${placed_count} placed): send what follows, or all of it, again.`
-  return { error: refusal.code, message, through_line: through }
+  return { error: refusal.code, message, through_line: through, ...(refusal.quota && { quota: refusal.quota }) }
 }
+
+const errorOf = ({ error, message, quota }: ImportFailure) =>
+  quota ? new QuotaExceeded(quota, message) : new OrdersError(error, message)

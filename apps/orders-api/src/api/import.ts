@@ -16,23 +16,29 @@ const bodyTypes = ['text/csv', 'application/x-ndjson']
 const answerTypes = ['application/json', 'application/x-ndjson'] as const
 const lingerMs = 1000
 
-const description = `Places the orders of a file while it is being sent. The file may have any length that arrives \
-within one hour. Each line is placed or refused for itself, by the rules of \`POST /orders\`; every order needs an \`id\`, so that a file is safe to send again: an order \
-that is there already with the same content counts as existing.
+const description = `Places the orders of a file while the file arrives. The upload may take at most one hour. The import \
+applies the rules of \`POST /orders\` to each line, and places or rejects each line separately. Every order needs an \`id\`, \
+so a file can be sent again: an existing order with the same \`id\` and content counts as existing.
 
-- \`application/x-ndjson\`: an order a line.
+- \`application/x-ndjson\`: one order per line.
 - \`text/csv\` (RFC 4180, UTF-8): the first line names the columns \`id\`, \`amount\`, \`currency\`, \`description\` and \
-\`metadata\` (JSON) or \`metadata.<name>\`, in any order; others are refused. An empty cell is no value, \`""\` an empty \
-text. A quote (') that an export put before = + - or @, at the start or after , ; | tab or a line break, is taken \
-away again.
+\`metadata\` (JSON) or \`metadata.<name>\`, in any order. Other columns are rejected. An empty cell means that the value is \
+absent; \`""\` means an empty text. The import removes a quote (') that an export put before = + - or @, at the start or \
+after , ; | tab or a line break.
 
-A line has at most 64 KiB, and lines of white space do not count. At least one line must arrive every 10 seconds.
+A line has at most 64 KiB. Lines of white space are ignored. At least one line must arrive every 10 seconds.
 
-The answer grows while the file is read; with \`Accept: application/x-ndjson\` it is a line for each refusal \
-(\`"type": "refused"\`), one about every second that tells how far the import is (\`"progress"\`), and last the \
-\`"report"\`. Read it while you send. An import that cannot go on says in \`failure\` how far it came, or, if nothing \
-was answered before, with a problem; an answer that breaks off says nothing, and the file may be sent again. When the \
-server shuts down, or your access ends, the import places the lines that it has read and ends with its report.`
+The server writes the response while it reads the file, so read the response while you send. With \
+\`Accept: application/x-ndjson\`, the response has one line per rejected order (\`"type": "refused"\`), about one line per \
+second with the progress (\`"progress"\`), and a last line with the report (\`"report"\`). If an import cannot continue, its \
+report contains \`failure\`; if the server has sent nothing yet, the response is a problem instead. If the response ends \
+without a report, send the file again. When the server shuts down, or your access ends, the import places the lines that \
+it has read and ends with its report.
+
+Quotas limit the lines that an organisation imports per day (UTC), its orders and their metadata. The line quota also \
+counts rejected lines and lines whose order exists. The import reserves lines in groups of up to several thousand. If a \
+group exceeds a quota, the import places no line of that group and ends with \`QUOTA_EXCEEDED\`. Lines of earlier groups \
+stay placed.`
 
 /** Takes orders by the file, streamed. Its context has content types of its own. */
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -58,7 +64,13 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
               'application/x-ndjson': { schema: {} },
             },
           },
-          ...callerRefusals('BAD_REQUEST', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE', 'SHUTTING_DOWN'),
+          ...callerRefusals(
+            'BAD_REQUEST',
+            'NOT_ACCEPTABLE',
+            'UNSUPPORTED_MEDIA_TYPE',
+            'QUOTA_EXCEEDED',
+            'SHUTTING_DOWN',
+          ),
         } as never,
       },
     },

@@ -58,7 +58,14 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: Type.Ref(Member, { description: 'The member has the role now.' }),
           201: Type.Ref(Member, { description: 'The user is a member now.' }),
-          ...callerRefusals('JSON_INVALID', 'USER_NOT_FOUND', 'LAST_OWNER', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'),
+          ...callerRefusals(
+            'JSON_INVALID',
+            'USER_NOT_FOUND',
+            'LAST_OWNER',
+            'QUOTA_EXCEEDED',
+            'BODY_TOO_LARGE',
+            'UNSUPPORTED_MEDIA_TYPE',
+          ),
         },
       },
     },

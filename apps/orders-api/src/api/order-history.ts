@@ -94,7 +94,7 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...may.read('orders:read'),
         summary: 'Counts and sums per day, currency and status',
-        description: `The range [from, to) may span ${maxStatsDays} days.`,
+        description: `Counts and sums of the orders created in the range [from, to), by UTC day, currency and current status. The range may span at most ${maxStatsDays} days. Days without orders have no row. An order counts as soon as it is placed.`,
         tags: ['orders'],
         querystring: StatsQuery,
         response: { 200: Type.Ref(OrderStats), ...callerRefusals() },
@@ -113,7 +113,7 @@ export const orderHistoryRoutes: FastifyPluginAsyncTypebox = async (app) => {
         throw new OrdersError('VALIDATION_FAILED', `In the querystring, ${path} ${message}.`, [{ path, message }])
       }
       const data = await reply.scan(`stats ${from} ${to}`, (signal) =>
-        orders.orderStats(request.orgId, from, to, signal),
+        orders.orderStats(request.orgId, { from, to, now: app.clock.now() }, signal),
       )
       return { from, to, data }
     },

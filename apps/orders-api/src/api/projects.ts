@@ -33,7 +33,7 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: OrgParams,
         headers: IdempotencyHeaders,
         body: Type.Ref(NameAndSlug),
-        response: { 201: Type.Ref(Project), ...callerRefusals(...bodyRefusals, ...keyRefusals) },
+        response: { 201: Type.Ref(Project), ...callerRefusals(...bodyRefusals, ...keyRefusals, 'QUOTA_EXCEEDED') },
       },
     },
     async (request, reply) => {

@@ -31,7 +31,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: Type.Ref(NewWebhook),
         response: {
           201: Type.Ref(WebhookWithSecret),
-          ...callerRefusals(...bodyRefusals, ...keyRefusals, 'WEBHOOK_LIMIT'),
+          ...callerRefusals(...bodyRefusals, ...keyRefusals, 'QUOTA_EXCEEDED'),
         },
       },
     },
@@ -82,7 +82,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...may.own('orgs:write'),
         summary: 'Change, pause or enable a webhook',
-        description: 'What is pending for a webhook that is not enabled waits, for 30 days at most; nothing is added.',
+        description:
+          'A webhook that is not enabled gets no new events. Its pending deliveries wait for up to 30 days, and events without a delivery yet for up to 7 days.',
         tags,
         params: WebhookParams,
         headers: Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'ETag of it as read.' })) }),

@@ -85,10 +85,18 @@ export function createSlots({ setting, onRateLimited, scans = defaults.scans }: 
     return new OrdersError(limit.includes('-') ? 'RATE_LIMITED' : 'OVERLOADED', messageOf(limit, limits[limit]))
   }
 
-  return { take, findFull, refuse }
+  /** How many responses of a kind the organisation has open in this process, and the most that it may have. */
+  const useOf = (kind: Kind, orgId: string) => {
+    const [, { limit, key }] = scopesOf(kind, { orgId, userId: undefined }) as [Scope, Scope]
+    return { name: `${kind}s`, used: taken.get(key) ?? 0, limit: limits[limit] }
+  }
+
+  return { take, findFull, refuse, useOf }
 }
 
-const scopesOf = (kind: Kind, { userId, orgId }: Holder) => [
+type Scope = { limit: ConcurrencyLimit; key: string }
+
+const scopesOf = (kind: Kind, { userId, orgId }: Holder): Scope[] => [
   { limit: `${kind}s` as const, key: kind },
   { limit: `org-${kind}s` as const, key: `${kind} of organisation ${orgId}` },
   ...(userId === undefined ? [] : [{ limit: `user-${kind}s` as const, key: `${kind} of user ${userId}` }]),

@@ -122,7 +122,10 @@ export function createLongResponses({ slots, now, windowMs, onTooSlow }: Options
     for (const entry of open) if (entry.kind !== 'export') end(entry, shuttingDown())
   }
 
-  return { begin, check, recheck, sweep, drain, count: () => open.size }
+  /** What the organisation uses of the limits of this process. */
+  const useOf = (orgId: string) => [slots.useOf('stream', orgId), slots.useOf('import', orgId)]
+
+  return { begin, check, recheck, sweep, drain, useOf, count: () => open.size }
 }
 
 const shuttingDown = () => new OrdersError('SHUTTING_DOWN', 'The server is shutting down.')

@@ -1,5 +1,5 @@
-import { type Clock, listen } from '@orders/database'
-import { createPeople, OrdersError, type People } from '@orders/orders'
+import { listen } from '@orders/database'
+import { createPeople, OrdersError, type People, type Quotas } from '@orders/orders'
 import type {
   FastifyContextConfig,
   FastifyInstance,
@@ -12,8 +12,9 @@ import fp from 'fastify-plugin'
 import { type Caller, createCallers, OrgNotFound, openCaller } from '../access/callers.ts'
 import { createGuestTokens, type GuestTokens } from '../access/guest-tokens.ts'
 import { createOpenIdVerifier, type OpenIdIssuer, readIssuers } from '../access/openid-tokens.ts'
-import { type AccessRule, ownUserScopes } from '../access/rules.ts'
-import { createTokenReader, type Identity, notTaken, type Verifier } from '../access/token.ts'
+import type { AccessRule } from '../access/rules.ts'
+import { createSessionReader } from '../access/session-reader.ts'
+import { createTokenReader, notTaken, type Verifier } from '../access/token.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -48,18 +49,20 @@ type Options = {
   openIdIssuers: string | undefined
   /** Stands in for those of the database. */
   people?: People | undefined
+  quotas: Quotas
 }
 
 /**
  * Who calls: each route declares in its schema who may (see access/rules.ts), and only those reach its handler. Throws
  * UNAUTHENTICATED, ORG_NOT_FOUND, ROLE_REQUIRED, SCOPE_REQUIRED.
  */
-async function access(app: FastifyInstance, { mode, databaseUrl, guestKeys, openIdIssuers, people }: Options) {
+async function access(app: FastifyInstance, options: Options) {
+  const { mode, databaseUrl, guestKeys, openIdIssuers, people, quotas } = options
   const guests =
     guestKeys === undefined
       ? null
       : await createGuestTokens(guestKeys, { development: mode === 'open', now: app.clock.now })
-  app.decorate('people', people ?? (await createPeople(app.database)))
+  app.decorate('people', people ?? (await createPeople(app.database, quotas)))
   app.decorate('guestTokens', guests)
   app.decorateRequest('caller')
   app.decorateRequest('recheck')
@@ -183,21 +186,6 @@ export default fp(access, { name: 'access', dependencies: ['audit', 'database', 
 
 /** Milliseconds for which a recheck trusts what another one found: many responses share a look-up. */
 const recheckMaxAgeMs = 5000
-
-/** A session allows what the user's role allows. */
-const createSessionReader = (people: People, clock: Clock) =>
-  async function readSession(sid: string): Promise<Identity> {
-    const session = await people.readSession(sid)
-    if (!session) throw new OrdersError('UNAUTHENTICATED', 'The session has ended: sign in again.')
-    const { userId, orgId, remainingMs } = session
-    return {
-      userId,
-      jti: 'session',
-      scopes: ownUserScopes,
-      expiresAt: clock.now() + remainingMs,
-      ...(orgId && { orgId }),
-    }
-  }
 
 const whatOf = ({ method, routeOptions }: FastifyRequest) => ({ method, route: routeOptions.url ?? '' })
 

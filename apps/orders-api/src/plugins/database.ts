@@ -14,6 +14,8 @@ declare module 'fastify' {
 
 type Options = {
   url: string
+  /** The setting CONTEXT_KEY. */
+  contextKey: string | undefined
   max: number
   /** Milliseconds of a clock that never goes back, if it is not that of the process. */
   elapsed?: (() => number) | undefined
@@ -22,8 +24,8 @@ type Options = {
 const synchroniseMs = 60_000
 const durabilityCheckMs = 1000
 
-async function database(app: FastifyInstance, { url, max, elapsed }: Options) {
-  await app.register(postgres, { pg, ...connectionOptions(url, { max }) })
+async function database(app: FastifyInstance, { url, contextKey, max, elapsed }: Options) {
+  await app.register(postgres, { pg, ...connectionOptions(url, { max, contextKey }) })
   const onError = (error: Error) => {
     app.log.warn({ err: error }, 'a database connection broke')
     app.meters.onDatabaseError('connection') // of the metrics plugin, which is there before any connection is

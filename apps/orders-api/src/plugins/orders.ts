@@ -1,4 +1,4 @@
-import { createOrders, type Orders, openHistory } from '@orders/orders'
+import { createOrders, type Orders, openHistory, type Quotas } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { answerFor } from '../api/answer.ts'
@@ -16,13 +16,14 @@ type Options = {
   /** See HISTORY_COSMOS_ENDPOINT. */
   cosmosEndpoint: string | undefined
   cosmosDatabase: string
+  quotas: Quotas
   /** Stands in for those of the database. */
   orders?: Orders | undefined
 }
 
 /** The use cases of orders; closing waits for every batch, before the pool ends. */
 async function orders(app: FastifyInstance, options: Options) {
-  const { defaultCurrency, cosmosEndpoint, cosmosDatabase, orders } = options
+  const { defaultCurrency, cosmosEndpoint, cosmosDatabase, quotas, orders } = options
   const { database, meters } = app
   const { onBatch } = meters
   let telling: NodeJS.Timeout | undefined
@@ -48,7 +49,7 @@ async function orders(app: FastifyInstance, options: Options) {
     cosmosDatabase,
     onAway: (error) => app.log.warn({ err: error }, 'Cosmos DB does not answer: histories are read from the database'),
   })
-  const open = () => createOrders({ database, history, defaultCurrency, answerFor, onBatch, onEvents })
+  const open = () => createOrders({ database, history, defaultCurrency, quotas, answerFor, onBatch, onEvents })
   app.decorate('orders', orders ?? (await open()))
   app.addHook('onClose', async () => {
     clearTimeout(telling)

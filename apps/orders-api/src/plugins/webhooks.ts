@@ -1,4 +1,4 @@
-import { createDeadLetters, createWebhooks, type DeadLetters, type Webhooks } from '@orders/orders'
+import { createDeadLetters, createWebhooks, type DeadLetters, type Quotas, type Webhooks } from '@orders/orders'
 import { checkUrl, type Lookup } from '@orders/runtime'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
@@ -12,12 +12,13 @@ declare module 'fastify' {
 
 type Options = {
   allowLoopback: boolean
+  quotas: Quotas
   /** Stand in for those of the database, and for the name servers. */
   given: { webhooks?: Webhooks; deadLetters?: DeadLetters; lookup?: Lookup }
 }
 
 /** The use cases of webhooks and of dead letters. */
-async function webhooks(app: FastifyInstance, { allowLoopback, given }: Options) {
+async function webhooks(app: FastifyInstance, { allowLoopback, quotas, given }: Options) {
   const { database } = app
   const options = { allowLoopback, ...(given.lookup && { lookup: given.lookup }) }
   /** What is sent is guarded anyway, by who sends it: a name may lead elsewhere by then. */
@@ -25,7 +26,7 @@ async function webhooks(app: FastifyInstance, { allowLoopback, given }: Options)
     const checked = await checkUrl(url, options)
     return 'refusal' in checked ? checked.refusal : undefined
   }
-  app.decorate('webhooks', given.webhooks ?? (await createWebhooks({ database, checkUrl: refusalOf })))
+  app.decorate('webhooks', given.webhooks ?? (await createWebhooks({ database, checkUrl: refusalOf, quotas })))
   app.decorate('deadLetters', given.deadLetters ?? (await createDeadLetters(database)))
 }
 

@@ -11,14 +11,16 @@ export interface LocalDatabase {
   stop(): Promise<void>
 }
 
-interface Listener {
+interface Options {
+  /** The setting CONTEXT_KEY. */
+  contextKey: string | undefined
   say(line: string): void
   /** The server ended and could not be started again. */
   onLost(error: unknown): void
 }
 
 /** Starts the PostgreSQL of this checkout and keeps it running, on one port. Throws EmbeddedPostgresError. */
-export async function openLocalDatabase(dataDir: string, { say, onLost }: Listener): Promise<LocalDatabase> {
+export async function openLocalDatabase(dataDir: string, { contextKey, say, onLost }: Options): Promise<LocalDatabase> {
   if (!existsSync(join(dataDir, 'PG_VERSION'))) say('Preparing a database in .data/ ...')
   let server = await startEmbeddedPostgres({ dataDir })
   const { url } = server
@@ -36,7 +38,7 @@ export async function openLocalDatabase(dataDir: string, { say, onLost }: Listen
   return {
     url,
     migrate: async () => {
-      await once(new Worker(new URL('migrate.ts', import.meta.url), { workerData: url }), 'exit')
+      await once(new Worker(new URL('migrate.ts', import.meta.url), { workerData: { url, contextKey } }), 'exit')
     },
     stop: async () => {
       stopping = true

@@ -1,4 +1,5 @@
 import { workerData } from 'node:worker_threads'
 import { migrateToLatest } from '@orders/database'
 
-await migrateToLatest(workerData)
+const { url, contextKey } = workerData as { url: string; contextKey: string | undefined }
+await migrateToLatest(url, { contextKey })

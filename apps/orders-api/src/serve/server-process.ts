@@ -20,9 +20,13 @@ export interface ServerProcess {
 const server = join(import.meta.dirname, '../server.ts')
 const worker = join(import.meta.dirname, '../../../orders-worker/src/worker.ts')
 
-/** Starts the server and, unless it is asked for help only, the worker beside it: when one ends, so does the other. */
+/**
+ * Starts the server and, unless it is asked for help only, the worker beside it: when one ends, so does the other.
+ * Only the server gets ADMIN_PORT: two processes cannot listen on one port.
+ */
 export function startServer(args: string[], env: NodeJS.ProcessEnv): ServerProcess {
-  const both = args.includes('--help') ? [start(server, args, env)] : [start(server, args, env), start(worker, [], env)]
+  const both = [start(server, args, env)]
+  if (!args.includes('--help')) both.push(start(worker, [], { ...env, ADMIN_PORT: undefined }))
   return {
     exited: Promise.race(both.map(({ exited }) => exited)),
     stop: async () => void (await Promise.all(both.map(({ stop }) => stop()))),

@@ -18,7 +18,9 @@ const patienceMs = 500
 export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { defaultCurrency: string }) {
   const { orders, scans } = app
   const readStats = sharing((orgId: string, from: string, to: string) =>
-    scans.read(`${orgId} stats ${from} ${to}`, { orgId, userId: undefined }, () => orders.orderStats(orgId, from, to)),
+    scans.read(`${orgId} stats ${from} ${to}`, { orgId, userId: undefined }, () =>
+      orders.orderStats(orgId, { from, to, now: app.clock.now() }),
+    ),
   )
 
   /** Totals of very many orders take long, or longer than they may; the list does not wait for them. */

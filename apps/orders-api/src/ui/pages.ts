@@ -10,6 +10,7 @@ import { ordersPage } from './orders-page.ts'
 import { placeOrderPage } from './place-order-page.ts'
 import { sessionForms } from './session-forms.ts'
 import { type SignInOptions, signInPage } from './sign-in-page.ts'
+import { usagePage } from './usage-page.ts'
 import { visitorOf } from './visitor.ts'
 import { webhookPage } from './webhook-page.ts'
 import { webhooksPage } from './webhooks-page.ts'
@@ -39,5 +40,6 @@ export async function pages(app: FastifyInstance, { defaultCurrency, ...signIn }
   await app.register(sessionForms, signIn)
   await app.register(webhooksPage)
   await app.register(webhookPage)
+  await app.register(usagePage)
   await app.register(errorPages)
 }

@@ -91,6 +91,8 @@ export function refusedForm(body: unknown, { code, message, faults }: Refusal): 
     case 'OVERLOADED':
     case 'TIMED_OUT':
       return { ...form, message: `${message} ${sendAgain}` }
+    case 'QUOTA_EXCEEDED':
+      return { ...form, message }
     default:
       return undefined
   }

@@ -1,4 +1,4 @@
-import { type Made, maxWebhooks } from '@orders/orders'
+import type { Made } from '@orders/orders'
 import { errorCatalogue, type OrderEventType, type Webhook, type WebhookWithSecret } from '@orders/schema'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { may } from '../access/rules.ts'
@@ -23,7 +23,7 @@ export async function webhooksPage(app: FastifyInstance) {
   const { webhooks } = app
 
   async function show(request: FastifyRequest, reply: FastifyReply, form: WebhookForm) {
-    const { data } = await webhooks.listWebhooks(request.orgId, { limit: maxWebhooks })
+    const { data } = await webhooks.listWebhooks(request.orgId, { limit: shownAtMost })
     return reply.page('webhooks', {
       title: 'Webhooks',
       csrf: reply.csrfToken(),
@@ -65,7 +65,9 @@ export async function webhooksPage(app: FastifyInstance) {
 export const shownOnce = (result: Made<WebhookWithSecret>): WebhookWithSecret =>
   result.replayed ? (JSON.parse(result.answer.body) as WebhookWithSecret) : result.made
 
-const shownHere = new Set(['VALIDATION_FAILED', 'WEBHOOK_URL_REFUSED', 'WEBHOOK_LIMIT', 'IDEMPOTENCY_MISMATCH'])
+const shownAtMost = 200
+
+const shownHere = new Set(['VALIDATION_FAILED', 'WEBHOOK_URL_REFUSED', 'QUOTA_EXCEEDED', 'IDEMPOTENCY_MISMATCH'])
 
 const toRow = (webhook: Webhook) => ({
   id: webhook.id,

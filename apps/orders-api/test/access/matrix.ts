@@ -152,7 +152,9 @@ function faultIn({ status, json }: Answered, { may, role, route, owned }: Judged
       ? undefined
       : 'the organisation is not there for the caller'
   if (!may) return status === 403 && json?.error === 'ROLE_REQUIRED' ? undefined : `${role} is not among ${route.roles}`
-  if (status === 401 || status === 403) return `${role} is among ${route.roles}`
+  // A quota is checked after the access.
+  const isDenied = status === 401 || (status === 403 && json?.error !== 'QUOTA_EXCEEDED')
+  if (isDenied) return `${role} is among ${route.roles}`
   if (owned === false && status !== 404) return 'it is not there'
   if (owned === true && status === 404) return 'it is there'
   return undefined

@@ -12,7 +12,9 @@ export async function faultIn(asked: Case, service: Service): Promise<string | u
   if (status >= 500) return `answered ${status}: ${answer.text.slice(0, 300)}`
   if (!asked.statuses.includes(status)) return `answered ${status}, which the document does not list`
   if (status >= 400) {
-    if (asked.expect === 'accept' && ![404, 409, 422].includes(status)) return `refused a right request: ${answer.text}`
+    // What is there decides, not the request.
+    const isOfState = [404, 409, 422].includes(status) || answer.json?.error === 'QUOTA_EXCEEDED'
+    if (asked.expect === 'accept' && !isOfState) return `refused a right request: ${answer.text}`
     // The error pages are for people.
     return method === 'HEAD' || path.startsWith('/errors/') ? undefined : faultInProblem(answer)
   }

@@ -1,7 +1,7 @@
 import http, { type IncomingHttpHeaders } from 'node:http'
 import { connectDatabase } from '@orders/database'
 import { createScratchDatabase, newOrganisation } from '@orders/database/testing'
-import { createDelivering, createOrders, createRelay, createWebhooks } from '@orders/orders'
+import { createDelivering, createFanOut, createOrders, createRelay, createWebhooks } from '@orders/orders'
 import type { Order, WebhookSignature } from '@orders/schema'
 import type { Test } from 'tap'
 import { createSender } from '../../src/webhooks/sender.ts'
@@ -43,6 +43,7 @@ export async function deliverOne(t: Test, signature: WebhookSignature) {
   const delivering = createDelivering({ database: every, send: sender.sendWebhook })
   const relay = createRelay({ database: every, handOn: async (events) => events.map(() => undefined) })
   while ((await relay.move()) > 0);
+  await createFanOut({ database: every })()
   while ((await delivering.deliver()) > 0);
   await delivering.idle()
   sender.close()

@@ -8,6 +8,8 @@ import { isAlive, readPassword } from './data-folder.ts'
 import { EmbeddedPostgresError } from './error.ts'
 
 const shutdownMs = 10_000
+// A server whose starter was killed still answers until its watchdog has learnt of it.
+const answeringMs = 2000
 
 /** The address of a database of the cluster that listens on `port`. */
 export function databaseUrl(password: string, port: number, database = 'orders'): string {
@@ -52,14 +54,15 @@ export async function findRunning(dataDir: string): Promise<string | null> {
  * Throws EmbeddedPostgresError if one is there to stay.
  */
 export async function claimFolder(dataDir: string): Promise<void> {
-  const deadline = performance.now() + shutdownMs
+  const began = performance.now()
   for (;;) {
     const postmaster = await readPostmaster(dataDir)
     if (!postmaster || !isAlive(postmaster.pid)) return
     // After a reboot the number may belong to another program, which PostgreSQL itself would take for a server.
     if (!(await commandOf(postmaster.pid)).includes('postgres'))
       return rm(join(dataDir, 'postmaster.pid'), { force: true })
-    if ((await findRunning(dataDir)) || performance.now() > deadline) throw alreadyServed(dataDir, postmaster.pid)
+    const patienceMs = (await findRunning(dataDir)) ? answeringMs : shutdownMs
+    if (performance.now() - began > patienceMs) throw alreadyServed(dataDir, postmaster.pid)
     await delay(50)
   }
 }

@@ -602,3 +602,407 @@ ALTER TABLE event_log ADD CONSTRAINT event_log_events_check
 CHECK ((only_order_id IS NULL) <> (order_ids IS NULL) AND events = coalesce(cardinality(order_ids), 1)) NOT VALID;
 
 `
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0012-outbox-of-organisation 1`] = `
+DROP INDEX CONCURRENTLY IF EXISTS outbox_of_organisation;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS outbox_of_organisation ON outbox (org_id, id);
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0013-webhook-fanouts 1`] = `
+CREATE TABLE webhook_fanouts (
+  org_id uuid NOT NULL,
+  webhook_id uuid NOT NULL,
+  position bigint NOT NULL,
+  events integer NOT NULL CHECK (events > 0),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (org_id, webhook_id, position)
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE INDEX webhook_fanouts_by_time ON webhook_fanouts USING brin (created_at);
+
+ALTER TABLE webhook_fanouts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE webhook_fanouts FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON webhook_fanouts USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY worker ON webhook_fanouts TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT, INSERT, DELETE ON webhook_fanouts TO orders_worker;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0014-queue-of-organisation 1`] = `
+DROP INDEX CONCURRENTLY IF EXISTS event_queue_of_organisation;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS event_queue_of_organisation ON event_queue (lane, org_id, id);
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0019-removed-organisations 1`] = `
+CREATE TABLE removed_organisations (id uuid PRIMARY KEY);
+
+ALTER TABLE removed_organisations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE removed_organisations FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY worker ON removed_organisations TO orders_worker USING (true) WITH CHECK (
+  id <> '00000000-0000-7000-8000-000000000000' AND NOT EXISTS (
+    SELECT FROM memberships m WHERE m.org_id = removed_organisations.id AND NOT (uuid_extract_version("m"."user_id") = 7 AND uuid_extract_timestamp("m"."user_id") < now() - interval '1 day'))
+  AND NOT EXISTS (
+    SELECT FROM users u WHERE u.home_org_id = removed_organisations.id AND NOT (uuid_extract_version("u"."id") = 7 AND uuid_extract_timestamp("u"."id") < now() - interval '1 day'))
+  AND (EXISTS (SELECT FROM memberships m WHERE m.org_id = removed_organisations.id)
+    OR EXISTS (SELECT FROM users u WHERE u.home_org_id = removed_organisations.id)));
+
+CREATE POLICY worker_reads ON "users" FOR SELECT TO orders_worker USING (true);
+
+CREATE POLICY worker_removes ON "users" FOR DELETE TO orders_worker USING ((uuid_extract_version("id") = 7 AND uuid_extract_timestamp("id") < now() - interval '1 day'));
+
+CREATE POLICY worker_reads ON "memberships" FOR SELECT TO orders_worker USING (true);
+
+CREATE POLICY worker_removes ON "memberships" FOR DELETE TO orders_worker USING ((uuid_extract_version("user_id") = 7 AND uuid_extract_timestamp("user_id") < now() - interval '1 day'));
+
+CREATE POLICY worker ON organisations TO orders_worker
+USING (EXISTS (SELECT FROM removed_organisations r WHERE r.id = organisations.id)) WITH CHECK (false);
+
+CREATE POLICY worker ON projects TO orders_worker
+USING (EXISTS (SELECT FROM removed_organisations r WHERE r.id = projects.org_id)) WITH CHECK (false);
+
+CREATE POLICY worker_removes ON "orders" AS RESTRICTIVE FOR DELETE TO orders_worker
+USING (EXISTS (SELECT FROM removed_organisations r WHERE r.id = "orders".org_id));
+
+CREATE POLICY worker_removes ON "order_events" AS RESTRICTIVE FOR DELETE TO orders_worker
+USING (EXISTS (SELECT FROM removed_organisations r WHERE r.id = "order_events".org_id));
+
+CREATE POLICY worker_removes ON "event_positions" AS RESTRICTIVE FOR DELETE TO orders_worker
+USING (EXISTS (SELECT FROM removed_organisations r WHERE r.id = "event_positions".org_id));
+
+CREATE POLICY worker_removes ON "webhooks" AS RESTRICTIVE FOR DELETE TO orders_worker
+USING (EXISTS (SELECT FROM removed_organisations r WHERE r.id = "webhooks".org_id));
+
+GRANT SELECT, INSERT, DELETE ON removed_organisations TO orders_worker;
+
+GRANT SELECT (id, home_org_id, created_at), DELETE ON users TO orders_worker;
+
+GRANT SELECT (org_id, user_id, ctid), DELETE ON memberships TO orders_worker;
+
+GRANT SELECT (user_id), DELETE ON sessions TO orders_worker;
+
+GRANT SELECT (id), DELETE ON organisations TO orders_worker;
+
+GRANT SELECT (org_id, ctid), DELETE ON projects TO orders_worker;
+
+GRANT DELETE ON orders, order_events, event_positions, webhooks, dead_letters TO orders_worker;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0020-import-days 1`] = `
+CREATE TABLE import_days (
+  org_id uuid NOT NULL,
+  starts_at timestamptz NOT NULL,
+  lines bigint NOT NULL CHECK (lines > 0),
+  PRIMARY KEY (org_id, starts_at)
+) WITH (fillfactor = 50);
+
+CREATE INDEX import_days_by_time ON import_days USING brin (starts_at);
+
+ALTER TABLE import_days ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE import_days FORCE ROW LEVEL SECURITY;
+
+DO $$ DECLARE
+  condition text := (SELECT pg_get_expr(polqual, polrelid) FROM pg_policy
+    WHERE polrelid = 'projects'::regclass AND polname = 'tenant');
+BEGIN
+  EXECUTE format('CREATE POLICY tenant ON import_days USING (%1$s) WITH CHECK (%1$s)', condition);
+END $$;
+
+CREATE POLICY worker ON import_days TO orders_worker USING (true) WITH CHECK (false);
+
+GRANT SELECT, INSERT, UPDATE (lines) ON import_days TO orders_app;
+
+GRANT SELECT, DELETE ON import_days TO orders_worker;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0021-order-statistics 1`] = `
+CREATE TABLE order_statistics (
+  org_id uuid NOT NULL,
+  day date NOT NULL, -- in UTC, of created_at
+  currency text COLLATE "C" NOT NULL,
+  status text COLLATE "C" NOT NULL,
+  orders bigint NOT NULL,
+  amount numeric NOT NULL,
+  metadata_bytes bigint NOT NULL, -- of the text, which does not depend on how PostgreSQL stores it
+  PRIMARY KEY (org_id, day, currency, status)
+);
+
+CREATE TABLE order_statistics_changes (
+  org_id uuid NOT NULL,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  day date NOT NULL,
+  currency text COLLATE "C" NOT NULL,
+  status text COLLATE "C" NOT NULL,
+  orders bigint NOT NULL,
+  amount numeric NOT NULL,
+  metadata_bytes bigint NOT NULL,
+  PRIMARY KEY (org_id, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE order_statistics_backfill (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  after_org uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', -- up to it, organisations are counted
+  completed boolean NOT NULL
+);
+
+ALTER TABLE "order_statistics" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "order_statistics" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "order_statistics" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY worker ON "order_statistics" TO orders_worker USING (true) WITH CHECK (true);
+
+ALTER TABLE "order_statistics_changes" ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "order_statistics_changes" FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON "order_statistics_changes" USING (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid)) WITH CHECK (org_id = (SELECT nullif(current_setting('app.org_id', true), '')::uuid));
+
+CREATE POLICY worker ON "order_statistics_changes" TO orders_worker USING (true) WITH CHECK (true);
+
+GRANT SELECT ON order_statistics TO orders_app;
+
+GRANT SELECT, INSERT ON order_statistics_changes TO orders_app;
+
+GRANT SELECT, INSERT, DELETE ON order_statistics, order_statistics_changes TO orders_worker;
+
+GRANT SELECT ON order_statistics_backfill TO orders_app;
+
+GRANT SELECT, UPDATE (after_org, completed) ON order_statistics_backfill TO orders_worker;
+
+CREATE FUNCTION "record_statistics_of_insert"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO order_statistics_changes (org_id, day, currency, status, orders, amount, metadata_bytes) 
+  SELECT org_id, (created_at AT TIME ZONE 'UTC')::date AS day, currency, status, count(*) AS orders,
+sum(amount) AS amount, sum(octet_length(metadata::text)) AS metadata_bytes
+  FROM "added" GROUP BY 1, 2, 3, 4;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER "record_statistics_of_insert" AFTER INSERT ON orders
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION "record_statistics_of_insert"();
+
+CREATE FUNCTION "record_statistics_of_delete"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO order_statistics_changes (org_id, day, currency, status, orders, amount, metadata_bytes) 
+  SELECT org_id, (created_at AT TIME ZONE 'UTC')::date AS day, currency, status, -count(*) AS orders,
+-sum(amount) AS amount, -sum(octet_length(metadata::text)) AS metadata_bytes
+  FROM "removed" GROUP BY 1, 2, 3, 4;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER "record_statistics_of_delete" AFTER DELETE ON orders
+REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION "record_statistics_of_delete"();
+
+CREATE FUNCTION "record_statistics_of_update"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO order_statistics_changes (org_id, day, currency, status, orders, amount, metadata_bytes) 
+  SELECT org_id, day, currency, status, sum(orders), sum(amount), sum(metadata_bytes)
+  FROM (
+  SELECT org_id, (created_at AT TIME ZONE 'UTC')::date AS day, currency, status, count(*) AS orders,
+sum(amount) AS amount, sum(octet_length(metadata::text)) AS metadata_bytes
+  FROM "added" GROUP BY 1, 2, 3, 4 UNION ALL 
+  SELECT org_id, (created_at AT TIME ZONE 'UTC')::date AS day, currency, status, -count(*) AS orders,
+-sum(amount) AS amount, -sum(octet_length(metadata::text)) AS metadata_bytes
+  FROM "removed" GROUP BY 1, 2, 3, 4) AS sums GROUP BY 1, 2, 3, 4
+  HAVING sum(orders) <> 0 OR sum(amount) <> 0 OR sum(metadata_bytes) <> 0;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER "record_statistics_of_update" AFTER UPDATE ON orders
+REFERENCING NEW TABLE AS added OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION "record_statistics_of_update"();
+
+DO $$ DECLARE
+  is_empty boolean;
+BEGIN
+  SET LOCAL ROLE orders_worker;
+  is_empty := NOT EXISTS (SELECT FROM orders);
+  RESET ROLE;
+  INSERT INTO order_statistics_backfill (completed) VALUES (is_empty);
+END $$;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0022-context-keys 1`] = `
+CREATE TABLE context_keys (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  inner_key bytea NOT NULL UNIQUE CHECK (octet_length(inner_key) = 64),
+  outer_key bytea NOT NULL CHECK (octet_length(outer_key) = 64),
+  added_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE OR REPLACE FUNCTION signed_context(setting text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER AS $$
+DECLARE
+  context text := nullif(current_setting('app.' || setting, true), '');
+  parts text[];
+  signed bytea;
+BEGIN
+  IF context IS NULL THEN RETURN NULL; END IF;
+  IF context !~ '[.]' THEN RETURN context; END IF;
+  parts := string_to_array(context, '.');
+  signed := convert_to(setting || ':' || parts[1] || '.' || parts[2], 'UTF8');
+  PERFORM FROM context_keys
+    WHERE encode(sha256(outer_key || sha256(inner_key || signed)), 'hex') = parts[3];
+  IF NOT FOUND THEN
+    RAISE insufficient_privilege USING MESSAGE = 'the context is not signed with a known key';
+  END IF;
+  IF parts[2]::bigint < extract(epoch FROM now()) THEN
+    RAISE insufficient_privilege USING MESSAGE = 'the context has expired';
+  END IF;
+  RETURN parts[1];
+END $$;
+
+DO $$ BEGIN
+  EXECUTE format('ALTER FUNCTION signed_context SET search_path = %I, pg_temp', current_schema());
+END $$;
+
+CREATE FUNCTION service_key(key_name text) RETURNS bytea
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+  IF signed_context('service') IS NULL THEN
+    RAISE insufficient_privilege USING MESSAGE = 'the context of the service is missing';
+  END IF;
+  RETURN (SELECT key FROM service_keys WHERE name = key_name);
+END $$;
+
+DO $$ BEGIN
+  EXECUTE format('ALTER FUNCTION service_key SET search_path = %I, pg_temp', current_schema());
+END $$;
+
+REVOKE EXECUTE ON FUNCTION signed_context, service_key FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION signed_context TO orders_app, orders_worker;
+
+GRANT EXECUTE ON FUNCTION service_key TO orders_app;
+
+ALTER POLICY "tenant" ON "orders" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "order_events" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "outbox" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "idempotency_records" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "projects" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "memberships" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "event_positions" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "event_log" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "event_queue" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "inbox" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "dead_letters" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "webhooks" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "webhook_deliveries" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "webhook_fanouts" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "import_days" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "order_statistics" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "order_statistics_changes" USING (org_id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (org_id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "tenant" ON "organisations" USING (id = (SELECT signed_context('org_id')::uuid)) WITH CHECK (id = (SELECT signed_context('org_id')::uuid));
+
+ALTER POLICY "own" ON "users" USING (id = (SELECT signed_context('user_id')::uuid)) WITH CHECK (id = (SELECT signed_context('user_id')::uuid));
+
+ALTER POLICY "own" ON "revoked_tokens" USING (user_id = (SELECT signed_context('user_id')::uuid)) WITH CHECK (user_id = (SELECT signed_context('user_id')::uuid));
+
+ALTER POLICY "held" ON "sessions" USING (digest = (SELECT decode(signed_context('held_digest'), 'hex'))) WITH CHECK (digest = (SELECT decode(signed_context('held_digest'), 'hex')));
+
+ALTER POLICY "held" ON "sign_ins" USING (digest = (SELECT decode(signed_context('held_digest'), 'hex'))) WITH CHECK (digest = (SELECT decode(signed_context('held_digest'), 'hex')));
+
+ALTER POLICY "own" ON "memberships" USING (user_id = (SELECT signed_context('user_id')::uuid));
+
+ALTER POLICY "members" ON "users" USING (id IN (SELECT user_id FROM memberships WHERE org_id = (SELECT signed_context('org_id')::uuid)));
+
+ALTER POLICY "own" ON "organisations" USING (id IN (SELECT org_id FROM memberships WHERE user_id = (SELECT signed_context('user_id')::uuid)));
+
+CREATE OR REPLACE FUNCTION require_organisation() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  org uuid := nullif(split_part(current_setting('app.org_id', true), '.', 1), '')::uuid;
+BEGIN
+  IF org IS NULL THEN RETURN NULL; END IF;
+  PERFORM FROM organisations WHERE id = org FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RAISE foreign_key_violation USING MESSAGE = 'the organisation is gone', CONSTRAINT = 'orders_org_fkey';
+  END IF;
+  RETURN NULL;
+END $$;
+
+GRANT DELETE ON dead_letters TO orders_worker;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0023-signed-context.after-0022 1`] = `
+CREATE OR REPLACE FUNCTION signed_context(setting text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER AS $$
+DECLARE
+  context text := nullif(current_setting('app.' || setting, true), '');
+  parts text[];
+  signed bytea;
+BEGIN
+  IF context IS NULL THEN RETURN NULL; END IF;
+  
+  parts := string_to_array(context, '.');
+  signed := convert_to(setting || ':' || parts[1] || '.' || parts[2], 'UTF8');
+  PERFORM FROM context_keys
+    WHERE encode(sha256(outer_key || sha256(inner_key || signed)), 'hex') = parts[3];
+  IF NOT FOUND THEN
+    RAISE insufficient_privilege USING MESSAGE = 'the context is not signed with a known key';
+  END IF;
+  IF parts[2]::bigint < extract(epoch FROM now()) THEN
+    RAISE insufficient_privilege USING MESSAGE = 'the context has expired';
+  END IF;
+  RETURN parts[1];
+END $$;
+
+DO $$ BEGIN
+  EXECUTE format('ALTER FUNCTION signed_context SET search_path = %I, pg_temp', current_schema());
+END $$;
+
+REVOKE SELECT ON service_keys FROM orders_app;
+
+`
+
+exports[`test/migrate.test.ts > TAP > a released migration never changes > 0024-fewer-rights 1`] = `
+DO $$ BEGIN
+  IF (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()) THEN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+  END IF;
+END $$;
+
+DO $$ DECLARE
+  large_object regprocedure;
+BEGIN
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN RETURN; END IF;
+  FOR large_object IN
+    SELECT oid FROM pg_proc
+    WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^(lo_.+|loread|lowrite)$'
+  LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', large_object);
+  END LOOP;
+END $$;
+
+`

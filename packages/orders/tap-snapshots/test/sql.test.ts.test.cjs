@@ -124,6 +124,16 @@ select count(*) as "count" from "memberships" where "org_id" = $1 and "role" = $
 ]
 `
 
+exports[`test/sql.test.ts > TAP > countRows > countRows 1`] = `
+select count(*) as "count" from "webhooks" where "org_id" = $1
+
+[
+ [
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
 exports[`test/sql.test.ts > TAP > deleteMembership > deleteMembership 1`] = `
 delete from "memberships" where "org_id" = $1 and "user_id" = $2
 
@@ -155,6 +165,28 @@ DELETE FROM projects WHERE org_id = $1 AND id = $2 RETURNING id
 ]
 `
 
+exports[`test/sql.test.ts > TAP > deleteRemoved > deleteRemoved 1`] = `
+WITH first AS (SELECT id FROM removed_organisations ORDER BY id LIMIT $1),
+      picked AS (SELECT id FROM first r WHERE (SELECT true FROM outbox t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM event_queue t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM order_events t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM orders t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM order_statistics_changes t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM order_statistics t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM projects t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM webhooks t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM event_positions t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM dead_letters t WHERE t.org_id = r.id LIMIT 1) IS NULL
+          AND (SELECT true FROM memberships t WHERE t.org_id = r.id LIMIT 1) IS NULL),
+      gone AS (DELETE FROM organisations WHERE id IN (SELECT id FROM picked) RETURNING 1),
+      unmarked AS (DELETE FROM removed_organisations WHERE id IN (SELECT id FROM picked))
+    SELECT count(*) AS removed FROM gone
+
+[
+ 100
+]
+`
+
 exports[`test/sql.test.ts > TAP > deleteWebhook > deleteWebhook 1`] = `
 WITH gone AS (DELETE FROM webhooks WHERE org_id = $1 AND id = $2 RETURNING id), deliveries AS (
       DELETE FROM webhook_deliveries WHERE org_id = $1 AND id IN (
@@ -165,6 +197,212 @@ WITH gone AS (DELETE FROM webhooks WHERE org_id = $1 AND id = $2 RETURNING id), 
 [
  "00000000-0000-7000-8000-000000000000",
  "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved dead_letters > emptyRemoved dead_letters 1`] = `
+WITH gone AS (
+        DELETE FROM dead_letters WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM dead_letters t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved event_positions > emptyRemoved event_positions 1`] = `
+WITH gone AS (
+        DELETE FROM event_positions WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM event_positions t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved event_queue > emptyRemoved event_queue 1`] = `
+WITH gone AS (
+        DELETE FROM event_queue WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM event_queue t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved memberships > emptyRemoved memberships 1`] = `
+WITH gone AS (
+        DELETE FROM memberships WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM memberships t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved order_events > emptyRemoved order_events 1`] = `
+WITH gone AS (
+        DELETE FROM order_events WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM order_events t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved order_statistics > emptyRemoved order_statistics 1`] = `
+WITH gone AS (
+        DELETE FROM order_statistics WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM order_statistics t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved order_statistics_changes > emptyRemoved order_statistics_changes 1`] = `
+WITH gone AS (
+        DELETE FROM order_statistics_changes WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM order_statistics_changes t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved orders > emptyRemoved orders 1`] = `
+WITH gone AS (
+        DELETE FROM orders WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM orders t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved outbox > emptyRemoved outbox 1`] = `
+WITH gone AS (
+        DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM outbox t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved projects > emptyRemoved projects 1`] = `
+WITH gone AS (
+        DELETE FROM projects WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM projects t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > emptyRemoved webhooks > emptyRemoved webhooks 1`] = `
+WITH gone AS (
+        DELETE FROM webhooks WHERE ctid = ANY (ARRAY(
+          SELECT of_org.row FROM (SELECT id FROM removed_organisations ORDER BY id LIMIT $2) r
+          CROSS JOIN LATERAL (SELECT t.ctid AS row FROM webhooks t WHERE t.org_id = r.id LIMIT $1) of_org LIMIT $1))
+        RETURNING 1)
+      SELECT count(*) AS removed FROM gone
+
+[
+ 5000,
+ 100
+]
+`
+
+exports[`test/sql.test.ts > TAP > fanOut > fanOut 1`] = `
+WITH RECURSIVE waiting AS (
+        (SELECT org_id, webhook_id FROM webhook_fanouts ORDER BY org_id, webhook_id LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM waiting w, LATERAL (
+          SELECT f.org_id, f.webhook_id FROM webhook_fanouts f
+          WHERE (f.org_id, f.webhook_id) > (w.org_id, w.webhook_id)
+          ORDER BY f.org_id, f.webhook_id LIMIT 1) following
+      ), ready AS MATERIALIZED (
+        SELECT org_id, webhook_id FROM waiting w WHERE NOT EXISTS (
+          SELECT FROM webhook_deliveries d
+          WHERE d.org_id = w.org_id AND d.webhook_id = w.webhook_id AND d.state = 'pending'
+            AND d.due_at <= statement_timestamp()
+          ORDER BY d.due_at OFFSET $2 - 1 LIMIT 1)
+      ), offered AS (
+        SELECT f.*, sum(events) OVER (PARTITION BY f.org_id, f.webhook_id ORDER BY f.position) AS share,
+          row_number() OVER (ORDER BY created_at, f.org_id, f.webhook_id, f.position) = 1 AS oldest
+        FROM ready r, LATERAL (
+          SELECT * FROM webhook_fanouts f WHERE f.org_id = r.org_id AND f.webhook_id = r.webhook_id
+          ORDER BY f.org_id, f.webhook_id, f.position LIMIT 1 + 4 * $1 / (SELECT count(*) FROM ready)) f
+      ), chosen AS MATERIALIZED (
+        SELECT org_id, webhook_id, position FROM (
+          SELECT *, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, created_at, org_id, webhook_id) AS through
+          FROM offered)
+        WHERE oldest OR through < $1
+      ), held AS (
+        SELECT at FROM chosen c, LATERAL (
+          SELECT ctid AS at FROM webhook_fanouts
+          WHERE org_id = c.org_id AND webhook_id = c.webhook_id AND position = c.position) f
+      ), taken AS (
+        DELETE FROM webhook_fanouts WHERE ctid = ANY (ARRAY(SELECT at FROM held)) RETURNING org_id, webhook_id, position
+      ), wanted AS MATERIALIZED (
+        SELECT l.org_id, o.order_id, l.sequence, w.id AS webhook_id, w.event_types
+        FROM taken t,
+          LATERAL (SELECT * FROM event_log WHERE org_id = t.org_id AND position = t.position LIMIT 1) l,
+          LATERAL (SELECT id, event_types FROM webhooks WHERE org_id = t.org_id AND id = t.webhook_id LIMIT 1) w,
+          unnest(coalesce(l.order_ids, ARRAY[l.only_order_id])) AS o (order_id)
+      ), made AS (
+        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
+        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
+        FROM wanted w, LATERAL (SELECT * FROM orders WHERE org_id = w.org_id AND id = w.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
+    WHERE org_id = o.org_id AND order_number = o.number AND sequence = w.sequence LIMIT 1) e
+        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types) RETURNING 1
+      )
+      SELECT (SELECT count(*) FROM taken)::int AS rows, (SELECT count(*) FROM made)::int AS deliveries
+
+[
+ 500,
+ 500
 ]
 `
 
@@ -223,6 +461,33 @@ WITH done AS (
  7,
  false,
  5
+]
+`
+
+exports[`test/sql.test.ts > TAP > foldStatistics > foldStatistics 1`] = `
+WITH taken AS (
+        DELETE FROM order_statistics_changes WHERE ctid = ANY (ARRAY(
+          SELECT ctid FROM order_statistics_changes LIMIT $1))
+        RETURNING org_id, day, currency, status, orders, amount, metadata_bytes
+      ), touched AS (
+        SELECT DISTINCT org_id, day, currency, status FROM taken
+      ), replaced AS (
+        DELETE FROM order_statistics WHERE ctid = ANY (ARRAY(
+          SELECT at FROM touched t, LATERAL (
+            SELECT ctid AS at FROM order_statistics s
+            WHERE s.org_id = t.org_id AND s.day = t.day AND s.currency = t.currency AND s.status = t.status LIMIT 1) s))
+        RETURNING org_id, day, currency, status, orders, amount, metadata_bytes
+      ), written AS (
+        INSERT INTO order_statistics (org_id, day, currency, status, orders, amount, metadata_bytes)
+        SELECT org_id, day, currency, status, sum(orders), sum(amount), sum(metadata_bytes)
+        FROM (SELECT * FROM taken UNION ALL SELECT * FROM replaced) AS shares GROUP BY org_id, day, currency, status
+        HAVING sum(orders) <> 0 OR sum(amount) <> 0 OR sum(metadata_bytes) <> 0
+        ORDER BY org_id, day, currency, status
+      )
+      SELECT count(*)::int AS folded FROM taken
+
+[
+ 10000
 ]
 `
 
@@ -328,20 +593,15 @@ INSERT INTO webhook_deliveries (org_id, webhook_id, type)
 `
 
 exports[`test/sql.test.ts > TAP > insertWebhook > insertWebhook 1`] = `
-SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE;
 
     INSERT INTO webhooks (org_id, url, description, event_types, signature, key)
-    SELECT $1::uuid, $2, $3, $4::text[], $5, $6::bytea
-    WHERE (SELECT count(*) FROM webhooks WHERE org_id = $7) < $8
+    VALUES ($1, $2, $3, $4::text[], $5, $6)
     RETURNING id, org_id, url, description, event_types, signature, key,
   CASE WHEN previous_key_ends_at > now() THEN previous_key END AS previous_key,
   CASE WHEN previous_key_ends_at > now() THEN previous_key_ends_at END AS previous_key_ends_at,
   enabled, disabled_reason, disabled_at, first_failure_at, version, created_at, updated_at
 
 [
- [
-  "00000000-0000-7000-8000-000000000000"
- ],
  [
   "00000000-0000-7000-8000-000000000000",
   "https://example.com",
@@ -384,9 +644,7 @@ SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE;
     0,
     0
    ]
-  },
-  "00000000-0000-7000-8000-000000000000",
-  20
+  }
  ]
 ]
 `
@@ -445,11 +703,25 @@ exports[`test/sql.test.ts > TAP > lockWebhook > lockWebhook 1`] = `
 `
 
 exports[`test/sql.test.ts > TAP > moveEvents > moveEvents 1`] = `
-WITH taken AS (
-        DELETE FROM outbox WHERE id IN (
-          SELECT id FROM (SELECT id, events, sum(events) OVER (ORDER BY id) AS through FROM (
-            SELECT id, events FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7106115001)) ORDER BY id LIMIT $1))
-          WHERE through - events < $1)
+WITH RECURSIVE waiting AS (
+        (SELECT org_id, id FROM outbox WHERE org_id >= $3 AND (SELECT pg_try_advisory_xact_lock(7106115001))
+          ORDER BY org_id, id LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM waiting w, LATERAL (
+          SELECT org_id, id FROM outbox o WHERE o.org_id > w.org_id ORDER BY o.org_id, o.id LIMIT 1) following
+      ), visited AS MATERIALIZED (
+        SELECT org_id, id AS first FROM waiting LIMIT $4
+      ), offered AS (
+        SELECT o.*, sum(events) OVER (PARTITION BY o.org_id ORDER BY o.id) AS share, o.id = min(o.id) OVER () AS oldest
+        FROM visited v, LATERAL (
+          SELECT org_id, id, events FROM outbox WHERE org_id = v.org_id AND id >= v.first
+          ORDER BY id LIMIT least($5::integer, 1 + 4 * $1 / (SELECT count(*) FROM visited))) o
+      ), chosen AS MATERIALIZED (
+        SELECT id FROM (
+          SELECT id, oldest, sum(events) FILTER (WHERE NOT oldest) OVER (ORDER BY share, id) AS through FROM offered)
+        WHERE oldest OR through < $1
+      ), taken AS (
+        DELETE FROM outbox WHERE id = ANY (ARRAY(SELECT id FROM chosen))
         RETURNING id, org_id, sequence, coalesce(order_ids, ARRAY[order_id]) AS order_ids, events
       ), numbered AS (
         SELECT *, sum(events) OVER (PARTITION BY org_id ORDER BY id) AS through,
@@ -461,29 +733,28 @@ WITH taken AS (
       ), logged AS (
         INSERT INTO event_log (org_id, position, sequence, order_ids, events)
         SELECT org_id, position - org_events + through, sequence, order_ids, events
-        FROM numbered JOIN positions USING (org_id)
+        FROM numbered JOIN positions USING (org_id) RETURNING org_id, position, events
       ), queued AS (
         INSERT INTO event_queue (lane, org_id, order_id, sequence)
         SELECT hashtext(org_id || order_id) & 63, org_id, order_id, sequence
         FROM taken, unnest(order_ids) WITH ORDINALITY AS o (order_id, place)
         WHERE $2 = 'all' OR ($2 = 'placed' AND sequence = 1) ORDER BY id, place
-      ), wanted AS MATERIALIZED (
-        SELECT t.org_id, o.order_id, t.sequence, w.id AS webhook_id, w.event_types
-        FROM webhooks w JOIN taken t ON t.org_id = w.org_id, unnest(t.order_ids) AS o (order_id) WHERE w.enabled
-      ), fanned_out AS (
-        INSERT INTO webhook_deliveries (org_id, webhook_id, order_id, sequence, type)
-        SELECT w.org_id, w.webhook_id, w.order_id, w.sequence, e.type
-        FROM wanted w, LATERAL (SELECT * FROM orders WHERE org_id = w.org_id AND id = w.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
-    WHERE org_id = o.org_id AND order_number = o.number AND sequence = w.sequence LIMIT 1) e
-        WHERE w.event_types IS NULL OR e.type = ANY (w.event_types)
+      ), to_fan_out AS (
+        INSERT INTO webhook_fanouts (org_id, webhook_id, position, events)
+        SELECT w.org_id, w.id, l.position, l.events FROM webhooks w JOIN logged l ON l.org_id = w.org_id WHERE w.enabled
       )
       SELECT org_id, events AS moved, pg_notify('events', org_id::text),
-        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed
+        CASE WHEN $2 = 'none' AND sequence = 1 THEN order_ids ELSE '{}' END AS placed,
+        CASE WHEN (SELECT count(*) FROM visited) = $4
+          THEN (SELECT org_id FROM visited ORDER BY org_id DESC LIMIT 1) END AS continue_from
       FROM taken ORDER BY id
 
 [
  2000,
- "all"
+ "all",
+ "00000000-0000-7000-8000-000000000000",
+ 500,
+ 500
 ]
 `
 
@@ -644,6 +915,42 @@ UPDATE event_queue SET attempts = attempts + 1, reason = left($2, 500),
 ]
 `
 
+exports[`test/sql.test.ts > TAP > rebuildStatistics > rebuildStatistics 1`] = `
+WITH sums AS MATERIALIZED (
+    SELECT (created_at AT TIME ZONE 'UTC')::date AS day, currency, status, count(*) AS orders, sum(amount) AS amount,
+      sum(octet_length(metadata::text)) AS metadata_bytes
+    FROM orders WHERE org_id = $1 GROUP BY 1, 2, 3
+  ), differences AS MATERIALIZED (
+    SELECT day, currency, status, sum(orders) AS orders, sum(amount) AS amount, sum(metadata_bytes) AS metadata_bytes
+    FROM (
+      SELECT * FROM sums
+      UNION ALL
+      SELECT day, currency, status, -orders, -amount, -metadata_bytes FROM order_statistics WHERE org_id = $1
+      UNION ALL
+      SELECT day, currency, status, -orders, -amount, -metadata_bytes FROM order_statistics_changes WHERE org_id = $1
+    ) AS both_sides GROUP BY day, currency, status
+    HAVING sum(orders) <> 0 OR sum(amount) <> 0 OR sum(metadata_bytes) <> 0
+  ), corrected AS (
+    INSERT INTO order_statistics_changes (org_id, day, currency, status, orders, amount, metadata_bytes)
+    SELECT $1, day, currency, status, orders, amount, metadata_bytes FROM differences
+  ) SELECT (SELECT coalesce(sum(orders), 0) FROM sums)::bigint AS orders,
+    (SELECT count(*) FROM differences)::int AS differences
+
+[
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
+exports[`test/sql.test.ts > TAP > recordCounted > recordCounted 1`] = `
+UPDATE order_statistics_backfill
+    SET after_org = greatest(after_org, org_id), completed = completed OR org_id IS NULL
+    FROM (SELECT $1::uuid) AS counted (org_id) WHERE only_row
+
+[
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
 exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
 
     WITH changed AS (
@@ -661,6 +968,41 @@ exports[`test/sql.test.ts > TAP > recordEvent > recordEvent 1`] = `
   "a",
   "orders.order.placed.v1"
  ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > removeInactiveGuests > removeInactiveGuests 1`] = `
+WITH examined AS (
+        SELECT id, home_org_id, created_at FROM users
+        WHERE id > $1 AND id < (SELECT uuidv7(make_interval(days => -($2::int))))
+        ORDER BY id LIMIT $3),
+      inactive AS (SELECT id, home_org_id FROM examined e WHERE uuid_extract_version(e.id) = 7 AND e.created_at < now() - make_interval(days => $2::int)),
+      belongings AS (
+        SELECT id AS user_id, home_org_id AS org_id FROM inactive
+        UNION SELECT m.user_id, m.org_id FROM inactive JOIN memberships m ON m.user_id = inactive.id),
+      shared AS (
+        SELECT user_id FROM belongings b WHERE org_id = '00000000-0000-7000-8000-000000000000' OR EXISTS (
+          SELECT FROM memberships m WHERE m.org_id = b.org_id AND NOT EXISTS (
+            SELECT FROM users u WHERE u.id = m.user_id AND uuid_extract_version(u.id) = 7 AND u.created_at < now() - make_interval(days => $2::int)))
+        UNION SELECT user_id FROM belongings b, LATERAL (
+          SELECT FROM users u WHERE u.home_org_id = b.org_id AND NOT (uuid_extract_version(u.id) = 7 AND u.created_at < now() - make_interval(days => $2::int)) LIMIT 1)),
+      removable AS (SELECT id FROM inactive WHERE id NOT IN (SELECT user_id FROM shared)),
+      marked AS (
+        INSERT INTO removed_organisations
+        SELECT DISTINCT org_id FROM belongings b JOIN removable ON removable.id = b.user_id
+        WHERE NOT EXISTS (SELECT FROM users u WHERE u.home_org_id = b.org_id AND u.id <> b.user_id)
+        ON CONFLICT DO NOTHING),
+      ended AS (DELETE FROM sessions WHERE user_id IN (SELECT id FROM removable) RETURNING 1),
+      left_behind AS (DELETE FROM memberships WHERE user_id IN (SELECT id FROM removable) RETURNING 1),
+      gone AS (DELETE FROM users WHERE id IN (SELECT id FROM removable) RETURNING 1)
+    SELECT (SELECT count(*) FROM examined) AS examined, (SELECT max(id::text) FROM examined) AS last,
+      (SELECT count(*) FROM gone) AS users, (SELECT count(*) FROM left_behind) AS memberships,
+      (SELECT count(*) FROM ended) AS sessions
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ 31,
+ 100
 ]
 `
 
@@ -747,6 +1089,22 @@ UPDATE webhook_deliveries SET state = 'pending', due_at = now(), delivered_at = 
 ]
 `
 
+exports[`test/sql.test.ts > TAP > reserveLines > reserveLines 1`] = `
+WITH reserved AS (
+        INSERT INTO import_days (org_id, starts_at, lines)
+        SELECT $1, date_trunc('day', now(), 'UTC'), $2::bigint WHERE $2::bigint <= $3::bigint
+        ON CONFLICT (org_id, starts_at) DO UPDATE SET lines = import_days.lines + excluded.lines
+          WHERE import_days.lines + excluded.lines <= $3::bigint
+        RETURNING lines)
+    SELECT (SELECT lines FROM reserved) AS reserved, coalesce((SELECT lines FROM import_days WHERE org_id = $1 AND starts_at = date_trunc('day', now(), 'UTC')), 0) AS before
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ 500,
+ 1000
+]
+`
+
 exports[`test/sql.test.ts > TAP > selectConflicts > selectConflicts 1`] = `
 SELECT r.fingerprint, r.answer, CASE WHEN o.id IS NOT NULL THEN json_build_object('amount', o.amount, 'currency', o.currency,
     'project_id', o.project_id, 'description', e.description, 'metadata', e.metadata) END AS placed, o.id, o.org_id, o.project_id, o.amount, o.currency, o.status, o.description, o.metadata, o.created_at, o.updated_at, o.version
@@ -824,8 +1182,11 @@ exports[`test/sql.test.ts > TAP > selectDeliveryLag > selectDeliveryLag 1`] = `
 SELECT
       (SELECT count(*) FROM webhooks WHERE enabled AND first_failure_at IS NOT NULL)::int AS failing,
       coalesce(greatest(0, extract(epoch FROM clock_timestamp() - min(d.due_at))), 0)::float8 AS oldest_seconds
-    FROM webhooks w, LATERAL (SELECT due_at FROM webhook_deliveries d
-      WHERE d.org_id = w.org_id AND d.webhook_id = w.id AND d.state = 'pending' ORDER BY due_at LIMIT 1) d
+    FROM webhooks w, LATERAL (SELECT least(
+        (SELECT due_at FROM webhook_deliveries d
+          WHERE d.org_id = w.org_id AND d.webhook_id = w.id AND d.state = 'pending' ORDER BY due_at LIMIT 1),
+        (SELECT created_at FROM webhook_fanouts f
+          WHERE f.org_id = w.org_id AND f.webhook_id = w.id ORDER BY position LIMIT 1)) AS due_at) d
     WHERE w.enabled AND w.first_failure_at IS NULL
 
 []
@@ -891,6 +1252,14 @@ SELECT * FROM (SELECT m.user_id, u.name, m.role, m.created_at, m.updated_at
 ]
 `
 
+exports[`test/sql.test.ts > TAP > selectNextUser > selectNextUser 1`] = `
+SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT 1
+
+[
+ "00000000-0000-7000-8000-000000000000"
+]
+`
+
 exports[`test/sql.test.ts > TAP > selectOrders > selectOrders 1`] = `
 SELECT id, org_id, project_id, amount, currency, status, description, metadata, created_at, updated_at, version FROM orders WHERE org_id = $1 AND id = ANY($2)
 
@@ -900,6 +1269,17 @@ SELECT id, org_id, project_id, amount, currency, status, description, metadata, 
   "a",
   "b"
  ]
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectOrdersUse > selectOrdersUse 1`] = `
+
+  SELECT greatest(sum(orders), 0)::bigint AS orders, greatest(sum(metadata_bytes - 2 * orders), 0)::bigint AS metadata_bytes
+  FROM (SELECT orders, metadata_bytes FROM order_statistics WHERE org_id = $1
+    UNION ALL SELECT orders, metadata_bytes FROM order_statistics_changes WHERE org_id = $1)
+
+[
+ "00000000-0000-7000-8000-000000000000"
 ]
 `
 
@@ -996,7 +1376,18 @@ SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), fa
         e.occurred_at AS updated_at, e.sequence AS version
       FROM (
         SELECT q.* FROM unnest($1::int[]) AS held (lane),
-          LATERAL (SELECT * FROM event_queue q WHERE q.lane = held.lane ORDER BY q.id LIMIT $2) q
+          LATERAL (
+          WITH RECURSIVE waiting AS (
+            (SELECT org_id, id FROM event_queue WHERE lane = held.lane ORDER BY org_id, id LIMIT 1)
+            UNION ALL
+            SELECT following.* FROM waiting w, LATERAL (
+              SELECT org_id, id FROM event_queue q WHERE q.lane = held.lane AND q.org_id > w.org_id
+              ORDER BY q.org_id, q.id LIMIT 1) following
+          )
+          SELECT offered.* FROM waiting w, LATERAL (
+            SELECT *, row_number() OVER (ORDER BY q.id) AS turn FROM event_queue q
+            WHERE q.lane = held.lane AND q.org_id = w.org_id AND q.id >= w.id ORDER BY q.id LIMIT $2) offered
+          ORDER BY turn, id LIMIT $2) q
       ) q, LATERAL (SELECT * FROM orders WHERE org_id = q.org_id AND id = q.order_id LIMIT 1) o, LATERAL (SELECT * FROM order_events
     WHERE org_id = o.org_id AND order_number = o.number AND sequence = q.sequence LIMIT 1) e
       ORDER BY q.id
@@ -1009,16 +1400,75 @@ SELECT q.id AS queue_id, q.attempts, coalesce(q.retry_at > clock_timestamp(), fa
 ]
 `
 
-exports[`test/sql.test.ts > TAP > selectStats > selectStats 1`] = `
-SELECT (created_at AT TIME ZONE 'UTC')::date::text AS day, currency, status,
-        count(*) AS count, sum(amount)::text AS sum
-      FROM orders WHERE org_id = $1 AND created_at >= $2 AND created_at < $3
-      GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+exports[`test/sql.test.ts > TAP > selectStatistics > selectStatistics 1`] = `
+WITH state AS MATERIALIZED (
+        SELECT completed FROM order_statistics_backfill WHERE only_row
+      ), read AS (
+        SELECT * FROM unnest($4::int[], $5::timestamptz[], $6::timestamptz[]) AS part (sign, first, last)
+        WHERE (SELECT completed FROM state)
+        UNION ALL
+        SELECT 1, $7::timestamptz, $8::timestamptz WHERE NOT (SELECT completed FROM state)
+      ), latest AS MATERIALIZED (
+        SELECT day, currency, status, sum(orders)::bigint AS orders, sum(amount) AS amount FROM (
+          SELECT day, currency, status, orders, amount FROM order_statistics_changes
+          WHERE org_id = $1 AND day >= $2 AND day < $3 AND (SELECT completed FROM state)
+          UNION ALL
+          SELECT (o.created_at AT TIME ZONE 'UTC')::date, o.currency, o.status, sign, sign * o.amount
+          FROM read JOIN orders o ON o.org_id = $1 AND o.created_at >= first AND o.created_at < last
+        ) AS changes GROUP BY day, currency, status
+      ), rollup AS (
+        SELECT day, currency, status, orders, amount FROM order_statistics
+        WHERE org_id = $1 AND day >= $2 AND day < $3 AND (SELECT completed FROM state)
+      )
+      SELECT concat_ws(' ', day, currency, status, coalesce(r.orders, 0) + coalesce(l.orders, 0),
+        trim_scale(coalesce(r.amount, 0) + coalesce(l.amount, 0))) AS line
+      FROM rollup r FULL JOIN latest l USING (day, currency, status)
+      WHERE coalesce(r.orders, 0) + coalesce(l.orders, 0) <> 0 ORDER BY day, currency, status
 
 [
  "00000000-0000-7000-8000-000000000000",
+ "2026-01-02",
+ "2026-01-03",
+ [
+  -1
+ ],
+ [
+  "2026-01-01 00:00:00.000001+00"
+ ],
+ [
+  "2026-01-01 00:00:00.000001+00"
+ ],
  "2026-01-01 00:00:00.000001+00",
  "2026-01-01 00:00:00.000001+00"
+]
+`
+
+exports[`test/sql.test.ts > TAP > selectStatisticsBacklog > selectStatisticsBacklog 1`] = `
+SELECT count(*)::int AS waiting FROM (SELECT org_id FROM order_statistics_changes LIMIT 1000000)
+
+[]
+`
+
+exports[`test/sql.test.ts > TAP > selectUncounted > selectUncounted 1`] = `
+SELECT (SELECT org_id FROM orders WHERE org_id > b.after_org ORDER BY org_id LIMIT 1) AS org_id
+    FROM order_statistics_backfill b WHERE b.only_row AND NOT b.completed
+
+[]
+`
+
+exports[`test/sql.test.ts > TAP > selectUse > selectUse 1`] = `
+SELECT orders, metadata_bytes AS "metadata-bytes",
+      (SELECT count(*) FROM projects WHERE org_id = $1) AS projects,
+      (SELECT count(*) FROM memberships WHERE org_id = $1) AS members,
+      (SELECT count(*) FROM webhooks WHERE org_id = $1) AS webhooks,
+      coalesce((SELECT lines FROM import_days WHERE org_id = $1 AND starts_at = date_trunc('day', now(), 'UTC')), 0) AS "import-lines"
+      FROM (
+  SELECT greatest(sum(orders), 0)::bigint AS orders, greatest(sum(metadata_bytes - 2 * orders), 0)::bigint AS metadata_bytes
+  FROM (SELECT orders, metadata_bytes FROM order_statistics WHERE org_id = $1
+    UNION ALL SELECT orders, metadata_bytes FROM order_statistics_changes WHERE org_id = $1)) AS use
+
+[
+ "00000000-0000-7000-8000-000000000000"
 ]
 `
 

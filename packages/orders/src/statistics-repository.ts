@@ -1,0 +1,105 @@
+import type { Statement } from '@orders/database'
+import type { StatisticsRange } from './statistics-range.ts'
+
+/**
+ * Counts and exact sums per UTC day, currency and status, in this order. The rollup and the changes that are not folded into
+ * it yet are read in one snapshot, so an order counts as soon as it is committed. Until the backfill has completed, all
+ * of the range is read from orders. Returns { line } for parseStatistics: "day currency status count
+ * sum".
+ *
+ * Only the few latest changes are added up, and each row is one text: with 8,400 rows, a GROUP BY over all of them took 7 ms
+ * more, and five columns took 9 ms more of Node.
+ */
+export function selectStatistics(orgId: string, { from, to, firstDay, endDay, parts }: StatisticsRange): Statement {
+  return {
+    name: 'select_statistics',
+    text: `WITH state AS MATERIALIZED (
+        SELECT completed FROM order_statistics_backfill WHERE only_row
+      ), read AS (
+        SELECT * FROM unnest($4::int[], $5::timestamptz[], $6::timestamptz[]) AS part (sign, first, last)
+        WHERE (SELECT completed FROM state)
+        UNION ALL
+        SELECT 1, $7::timestamptz, $8::timestamptz WHERE NOT (SELECT completed FROM state)
+      ), latest AS MATERIALIZED (
+        SELECT day, currency, status, sum(orders)::bigint AS orders, sum(amount) AS amount FROM (
+          SELECT day, currency, status, orders, amount FROM order_statistics_changes
+          WHERE org_id = $1 AND day >= $2 AND day < $3 AND (SELECT completed FROM state)
+          UNION ALL
+          SELECT (o.created_at AT TIME ZONE 'UTC')::date, o.currency, o.status, sign, sign * o.amount
+          FROM read JOIN orders o ON o.org_id = $1 AND o.created_at >= first AND o.created_at < last
+        ) AS changes GROUP BY day, currency, status
+      ), rollup AS (
+        SELECT day, currency, status, orders, amount FROM order_statistics
+        WHERE org_id = $1 AND day >= $2 AND day < $3 AND (SELECT completed FROM state)
+      )
+      SELECT concat_ws(' ', day, currency, status, coalesce(r.orders, 0) + coalesce(l.orders, 0),
+        trim_scale(coalesce(r.amount, 0) + coalesce(l.amount, 0))) AS line
+      FROM rollup r FULL JOIN latest l USING (day, currency, status)
+      WHERE coalesce(r.orders, 0) + coalesce(l.orders, 0) <> 0 ORDER BY day, currency, status`,
+    values: [
+      orgId,
+      firstDay,
+      endDay,
+      parts.map(({ sign }) => sign),
+      parts.map(({ from }) => from),
+      parts.map(({ to }) => to),
+      from,
+      to,
+    ],
+  }
+}
+
+/**
+ * Moves up to `limit` changes into the rollup in one statement, so a reader sees each change exactly once. Run it under a
+ * lock, because it replaces rows of the rollup. A row whose sums become zero is deleted. Returns { folded }.
+ */
+export function foldStatistics(limit: number): Statement {
+  return {
+    name: 'fold_statistics',
+    text: `WITH taken AS (
+        DELETE FROM order_statistics_changes WHERE ctid = ANY (ARRAY(
+          SELECT ctid FROM order_statistics_changes LIMIT $1))
+        RETURNING org_id, day, currency, status, orders, amount, metadata_bytes
+      ), touched AS (
+        SELECT DISTINCT org_id, day, currency, status FROM taken
+      ), replaced AS (
+        DELETE FROM order_statistics WHERE ctid = ANY (ARRAY(
+          SELECT at FROM touched t, LATERAL (
+            SELECT ctid AS at FROM order_statistics s
+            WHERE s.org_id = t.org_id AND s.day = t.day AND s.currency = t.currency AND s.status = t.status LIMIT 1) s))
+        RETURNING org_id, day, currency, status, orders, amount, metadata_bytes
+      ), written AS (
+        INSERT INTO order_statistics (org_id, day, currency, status, orders, amount, metadata_bytes)
+        SELECT org_id, day, currency, status, sum(orders), sum(amount), sum(metadata_bytes)
+        FROM (SELECT * FROM taken UNION ALL SELECT * FROM replaced) AS shares GROUP BY org_id, day, currency, status
+        HAVING sum(orders) <> 0 OR sum(amount) <> 0 OR sum(metadata_bytes) <> 0
+        ORDER BY org_id, day, currency, status
+      )
+      SELECT count(*)::int AS folded FROM taken`,
+    values: [limit],
+  }
+}
+
+/** How many changes are not folded yet; counted up to a million. Returns { waiting }. */
+export const selectStatisticsBacklog: Statement = {
+  name: 'select_statistics_backlog',
+  text: 'SELECT count(*)::int AS waiting FROM (SELECT org_id FROM order_statistics_changes LIMIT 1000000)',
+  values: [],
+}
+
+/** The next organisation whose older orders are not counted: { org_id }, null if none is left; no row if all are counted. */
+export const selectUncounted: Statement = {
+  name: 'select_uncounted',
+  text: `SELECT (SELECT org_id FROM orders WHERE org_id > b.after_org ORDER BY org_id LIMIT 1) AS org_id
+    FROM order_statistics_backfill b WHERE b.only_row AND NOT b.completed`,
+  values: [],
+}
+
+/** Records that the organisations up to this one are counted, or, with null, that all are. */
+export const recordCounted = (orgId: string | null): Statement => ({
+  name: 'record_counted',
+  text: `UPDATE order_statistics_backfill
+    SET after_org = greatest(after_org, org_id), completed = completed OR org_id IS NULL
+    FROM (SELECT $1::uuid) AS counted (org_id) WHERE only_row`,
+  values: [orgId],
+})
