@@ -15,6 +15,7 @@ const largeOrders = 220
 const sockets = 400
 /** Longer than a response that nobody reads is kept. */
 const holdMs = 15_000
+const unbounded = join(import.meta.dirname, '../src/faults/without-bounds.ts')
 const guestKeys = join(import.meta.dirname, '../../orders-api/src/guest-keys.ts')
 const metadata = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, 'ü'.repeat(500)]))
 t.setTimeout(280_000)
@@ -40,10 +41,13 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
     if (Date.now() > giveUpAt) throw new Error(`not within 60 s: ${condition}`)
 }
 
-t.test('400 clients that do not read leave the process within its memory', async (t) => {
+type Outcome = { peakMiB: number; failure: string | undefined; authorization: string; url: string }
+
+/** Opens 400 connections that never read, and returns the peak memory of a server with these options of Node.js. */
+async function attack(t: Test, options: string): Promise<Outcome> {
   const { url: DATABASE_URL } = await createScratchDatabase(t)
   const GUEST_KEYS = execFileSync(process.execPath, [guestKeys], { encoding: 'utf8' })
-  const settings = { DATABASE_URL, GUEST_KEYS, RATE_LIMITS: 'off', AUTH_MODE: 'open', NODE_OPTIONS }
+  const settings = { DATABASE_URL, GUEST_KEYS, RATE_LIMITS: 'off', AUTH_MODE: 'open', NODE_OPTIONS: options }
   const service = await serve(t, settings)
   const worker = startWorker({ DATABASE_URL })
   t.teardown(async () => {
@@ -77,21 +81,32 @@ t.test('400 clients that do not read leave the process within its memory', async
   )
   openSilent(t, service.url, requests)
   const [began, slowest] = [performance.now(), [] as number[]]
+  const outcome = (peakMiB: number, failure?: string) => ({ peakMiB, failure, authorization, url: service.url })
+  let peakMiB = 0
   while (performance.now() - began < holdMs) {
     const sent = performance.now()
     const alive = await send(`${service.url}/livez`, { timeoutMs: 60_000 }).catch((error: Error) => error)
     slowest.push(performance.now() - sent)
-    if (alive instanceof Error || alive.status !== 200) {
-      t.fail(`the process does not answer, at ${Math.round(peakMemory(service.pid))} MiB: ${service.output.stderr}`)
-      return
-    }
+    // A process that has ended has no memory left to read.
+    if (alive instanceof Error || alive.status !== 200)
+      return outcome(peakMiB, `the process does not answer: ${service.output.stderr}`)
+    peakMiB = peakMemory(service.pid)
     await delay(100)
   }
+  peakMiB = peakMemory(service.pid)
+  t.comment(`${Math.round(peakMiB)} MiB at most, /livez took at most ${Math.round(Math.max(...slowest))} ms`)
+  return outcome(peakMiB)
+}
 
-  const peak = peakMemory(service.pid)
-  t.comment(`${Math.round(peak)} MiB at most, /livez took at most ${Math.round(Math.max(...slowest))} ms`)
-  t.ok(peak < memoryLimitMiB, `${Math.round(peak)} MiB at most`)
-  await until(
-    async () => (await send(`${service.url}/api/v1/orders?limit=1`, { headers: { authorization } })).status === 200,
-  )
+t.test('400 clients that do not read leave the process within its memory', async (t) => {
+  const { peakMiB, failure, authorization, url } = await attack(t, NODE_OPTIONS)
+  t.equal(failure, undefined)
+  t.ok(peakMiB < memoryLimitMiB, `${Math.round(peakMiB)} MiB at most`)
+  await until(async () => (await send(`${url}/api/v1/orders?limit=1`, { headers: { authorization } })).status === 200)
+})
+
+t.test('control: a service without backpressure exceeds the memory limit', async (t) => {
+  const { peakMiB, failure } = await attack(t, `${NODE_OPTIONS} --import=${unbounded}`)
+  t.comment(`${Math.round(peakMiB)} MiB; ${failure ?? 'it still answers'}`)
+  t.ok(peakMiB > memoryLimitMiB || /out of memory/.test(failure ?? ''))
 })

@@ -9,7 +9,7 @@ import { send } from '../src/faults/http.ts'
 import { type Service, serve } from '../src/faults/service-process.ts'
 import { connect } from '../src/faults/session.ts'
 
-const statisticsAtOnce = 24
+const searchesAtOnce = 24
 const streamsAtOnce = 24
 const reconnecting = 3
 /** Milliseconds of a service that must stay alive. One that is broken ends in less. */
@@ -19,7 +19,7 @@ const frozenMs = 22_000
 const giveUpMs = 60_000
 const preload = pathToFileURL(join(import.meta.dirname, '../src/faults/without-catch.ts')).href
 const broken = { NODE_OPTIONS: `--import=${preload}` }
-// So that the statistics take all connections, as they did without limits.
+// So that the searches take all connections, as they did without limits.
 const unlimited = { CONCURRENCY_LIMITS: 'scans=100,org-scans=100,user-scans=100', DATABASE_POOL_MAX: '4' }
 t.setTimeout(280_000)
 
@@ -55,7 +55,7 @@ async function repeat(service: Service, ms: number, places: [count: number, work
   return ended
 }
 
-/** Statistics that take all connections, and streams that are opened and dropped meanwhile. */
+/** Searches that take all connections, and streams that are opened and dropped meanwhile. */
 async function exhaust(t: Test, settings: Record<string, string>, ms: number) {
   const cluster = await createCluster(t)
   const service = await serve(t, { DATABASE_URL: cluster.url, ...unlimited, ...settings })
@@ -68,7 +68,7 @@ async function exhaust(t: Test, settings: Record<string, string>, ms: number) {
   )
   await admin.query('CREATE POLICY slow ON orders AS RESTRICTIVE FOR SELECT USING (pg_sleep(0.001) IS NOT NULL)')
   const ended = await repeat(service, ms, [
-    [statisticsAtOnce, () => send(`${service.url}/orders/stats`)],
+    [searchesAtOnce, () => send(`${service.url}/orders?q=nothing-${Math.random()}`)],
     [streamsAtOnce, () => openStream(service.url, 200)],
     [1, () => admin.query("SELECT pg_notify('events', $1)", [orgId])],
   ])
@@ -97,7 +97,7 @@ async function assertServes(t: Test, url: string) {
 }
 
 for (const [name, attack, ms] of [
-  ['24 concurrent statistics while streams are opened and dropped', exhaust, attackMs],
+  ['24 concurrent searches while streams are opened and dropped', exhaust, attackMs],
   ['three clients that reconnect while PostgreSQL is frozen', freezeUnderStreams, frozenMs],
 ] as const) {
   t.test(`${name} do not end the process`, async (t) => {

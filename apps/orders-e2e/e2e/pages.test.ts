@@ -127,7 +127,7 @@ t.test('everything can be done with the keyboard, and shows where it is', async 
 
 t.test('no page breaks a rule of axe-core, or needs to be scrolled sideways', async (t) => {
   await placeByApi({ id: 'long', amount: 999_999_999_999.99, description: 'w'.repeat(2000), metadata: { k: 'v' } })
-  const addresses = ['/', '/?amount_min=x&q=seed', '/?q=nothing', '/ui/place-order', '/ui/orders/seed-1']
+  const addresses = ['/', '/?amount_min=x&q=seed', '/?q=nothing', '/ui/place-order', '/ui/usage', '/ui/orders/seed-1']
   addresses.push('/ui/orders/long?done=placed', '/ui/orders/none', '/errors', '/errors/AMOUNT_INVALID', '/nowhere')
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const viewport of [narrowest, phone, desktop]) {

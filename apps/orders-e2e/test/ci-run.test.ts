@@ -1,13 +1,15 @@
-import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { leftovers } from '../src/readme/leftovers.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
-/** Runs the real .ci/run over a folder where each command it calls does what `outcome` says, by a part of its arguments. */
-function ciRun(t: Test, outcomes: Record<string, string> = {}) {
+/** Creates a folder with the real .ci/run. Its commands are stubs: `outcomes` maps a part of the arguments to a script. */
+function prepare(t: Test, outcomes: Record<string, string>) {
   const folder = t.testdir({})
   const cases = Object.entries(outcomes).map(([part, script]) => `*"${part}"*) ${script};;`)
   const tests = [
@@ -24,6 +26,11 @@ function ciRun(t: Test, outcomes: Record<string, string> = {}) {
   }
   cpSync(join(root, '.ci'), join(folder, '.ci'), { recursive: true })
   const env = { ...process.env, PATH: `${join(folder, 'node_modules/.bin')}:${process.env.PATH}` }
+  return { folder, env }
+}
+
+function ciRun(t: Test, outcomes: Record<string, string> = {}) {
+  const { folder, env } = prepare(t, outcomes)
   const { stdout, status } = spawnSync('bash', ['.ci/run'], { cwd: folder, env, encoding: 'utf8', timeout: 60_000 })
   const lines = stdout.trimEnd().split('\n')
   return { folder, stdout, status, last: lines.at(-1), failed: lines.filter((line) => line.startsWith('FAILED ')) }
@@ -74,4 +81,15 @@ t.test('a process that a check left behind does not hold the run up', async (t) 
   for (const { pid } of left) process.kill(pid, 'SIGKILL')
   t.match(left, [{ command: 'sleep 60' }])
   t.equal(run.last, `${checks + readmeTests + e2e + adversary + cluster} passed, 1 failed`) || t.comment(run.stdout)
+})
+
+t.test('an interrupted run ends the processes that it started', async (t) => {
+  const started = 'touch started; exec sleep 61'
+  const { folder, env } = prepare(t, { 'check-readme.ts test root': started })
+  const run = spawn('bash', ['.ci/run'], { cwd: folder, env, stdio: 'ignore' })
+  const ended = once(run, 'exit')
+  while (!existsSync(`${folder}/started`)) await delay(50)
+  run.kill('SIGTERM')
+  t.strictSame(await ended, [130, null])
+  t.strictSame(leftovers(folder), [])
 })

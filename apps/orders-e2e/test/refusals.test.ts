@@ -48,6 +48,11 @@ const cases: Case[] = [
     /^The schema is older than this release needs \(missing: .+\): run npx nx run database:migrate\.$/,
   ],
   [
+    'a context key that the database does not know',
+    async (t) => ({ ...(await spoilt(t, {})), CONTEXT_KEY: 'another text of at least 32 characters' }),
+    /^CONTEXT_KEY is not registered in the database: run npx nx run database:migrate with the same .+\.$/,
+  ],
+  [
     // Sessions set it to on, whatever the database has; the options of the address come after that.
     'synchronous_commit=off',
     (t) => spoilt(t, { address: (url) => url.searchParams.set('options', '-c synchronous_commit=off') }),

@@ -35,10 +35,19 @@ export function freshClone(repository: string, user: 'root' | 'plain'): Clone {
       return spawn(program, args, { cwd: folder, env: environment(home, name), detached: true, ...options })
     },
     remove() {
-      for (const { pid } of leftovers(parent)) process.kill(pid, 'SIGKILL')
+      for (const { pid } of leftovers(parent)) kill(pid)
       rmSync(parent, { recursive: true, force: true, maxRetries: 5 })
       if (name !== undefined) execFileSync('userdel', ['--force', '--remove', name], { stdio: 'ignore' })
     },
+  }
+}
+
+/** Ignores a process that has already ended. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 

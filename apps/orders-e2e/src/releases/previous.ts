@@ -25,6 +25,16 @@ export function checkOutPreviousRelease(): Release {
   return { commit, root, sameDependencies, remove: () => rmSync(root, { recursive: true }) }
 }
 
+/** Returns the migration that a release must know to run with the schema of this one, if the release lacks it. */
+export function unsupportedMigration(release: Release): string | undefined {
+  const known = new Set(migrationsOf(release.root).map((name) => name.slice(0, 4)))
+  return migrationsOf(repository)
+    .map((name) => /\.after-(\d{4})\.ts$/.exec(name)?.[1])
+    .find((needed) => needed !== undefined && !known.has(needed))
+}
+
+const migrationsOf = (root: string) => readdirSync(join(root, 'packages/database/migrations'))
+
 function assertLanded(commit: string): void {
   try {
     git('merge-base', '--is-ancestor', commit, 'HEAD')

@@ -24,6 +24,18 @@ export async function startPair(t: Test, database: string, roots: { api: string;
   return { url: await api.ready(), stop: () => end(processes, 'SIGTERM') }
 }
 
+/** Starts one process of a release that must refuse to start, and returns its exit code and what it prints. */
+export async function startRefused(
+  kind: 'api' | 'worker',
+  database: string,
+  root: string,
+): Promise<{ code: number | null; printed: string }> {
+  const start = { api: startService, worker: startWorker }[kind]
+  const { exited, output } = start({ DATABASE_URL: database }, root)
+  const { code } = await exited
+  return { code, printed: output.stderr.trim() }
+}
+
 async function end(processes: Service[], signal: NodeJS.Signals): Promise<void> {
   for (const one of processes) one.kill(signal)
   await Promise.all(processes.map(({ exited }) => exited))
