@@ -16,13 +16,19 @@ import { containerOf, type Find, readManifests, secretsAt } from './cluster/mani
 import { askRedis, hasRedis, redisMissing, startRedisFromManifest } from './cluster/redis.ts'
 
 const mount = '/etc/orders/secrets/database'
+const contextMount = '/etc/orders/secrets/context'
 const guestsMount = '/etc/orders/secrets/guests'
 const redisMount = '/etc/orders/secrets/redis'
 const root = join(gitopsRoot, '..')
 const issue = await createAuthority()
 
-/** The files of a pod's database folder, issued as the manifests say, with the address that the template makes. */
+/**
+ * The files of a pod's database folder, issued as the manifests say, with the address that the template makes; and the
+ * context key, the same for all pods.
+ */
 async function secretFolder(t: Test, find: Find, kind: string, name: string, values: Record<string, string>) {
+  const [source = ''] = secretsAt(find, kind, name, contextMount)
+  const contextKey = readContextKey(find, source)
   const [store = '', tls = ''] = secretsAt(find, kind, name, mount)
   const { template } = find('ExternalSecret', store).spec.target
   const folder = t.testdir({})
@@ -35,10 +41,20 @@ async function secretFolder(t: Test, find: Find, kind: string, name: string, val
     .replaceAll(mount, folder)
   const certificate = find('Certificate', tls.replace(/-tls$/, '')).spec as CertificateSpec
   await mkdir(folder, { recursive: true })
-  for (const [file, text] of Object.entries({ url, ...(await issue(certificate)) })) {
+  const files = { url, key: contextKey, ...(await issue(certificate)) }
+  for (const [file, text] of Object.entries(files)) {
     await writeFile(join(folder, file), text)
   }
   return { folder, url }
+}
+
+let contextKey: string | undefined
+
+/** Returns the private key that cert-manager makes for an ExternalSecret, as the manifests ask for it. */
+function readContextKey(find: Find, name: string): string {
+  const [{ remoteRef }] = find('ExternalSecret', name).spec.data
+  contextKey ??= newPrivateKey(find('Certificate', remoteRef.key).spec.privateKey)
+  return contextKey
 }
 
 /** Writes the file of guests' keys, with the key that the manifests ask for, and answers where it is. */
@@ -55,7 +71,9 @@ async function writeGuestKeys(t: Test, find: Find, folder: string): Promise<stri
 function start(find: Find, kind: string, name: string, folder: string, changes: Record<string, string> = {}) {
   const { container, env } = containerOf(find, kind, name)
   const [command = '', ...args] = [...container.command, ...container.args]
-  const moved = Object.fromEntries(Object.entries(env).map(([key, value]) => [key, value.replace(mount, folder)]))
+  const moved = Object.fromEntries(
+    Object.entries(env).map(([key, value]) => [key, value.replace(mount, folder).replace(contextMount, folder)]),
+  )
   const child = spawn(command === 'node' ? process.execPath : command, args, {
     cwd: root,
     env: { PATH: process.env.PATH, ...moved, ...changes },

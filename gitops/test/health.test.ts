@@ -80,6 +80,32 @@ t.test('an autoscaler without metrics is waited for, for a time', async (t) => {
   t.match(await health(10, 10, [able, { ...metrics, reason: 'InvalidSelector' }]), { status: 'Degraded' })
 })
 
+t.test('a sync fails after a time limit if a resource does not become ready', async (t) => {
+  const limits = {
+    'cert-manager.io_Certificate': 90,
+    'external-secrets.io_ExternalSecret': 90,
+    'postgresql.cnpg.io_Cluster': 600,
+  }
+  for (const [kind, seconds] of Object.entries(limits)) {
+    const health = (created: number, ready?: object) =>
+      healthOf(kind, {
+        metadata: { name: 'one', creationTimestamp: secondsAgo(created) },
+        status: ready && {
+          conditions: [
+            { type: 'Issuing', status: 'True' },
+            { type: 'Ready', message: 'm', ...ready },
+          ],
+        },
+      })
+    const notReady = (changed: number) => ({ status: 'False', lastTransitionTime: secondsAgo(changed) })
+    t.match(await health(0), { status: 'Progressing' }, `${kind} is new`)
+    t.match(await health(seconds + 60), { status: 'Degraded' }, `the operator of ${kind} does not answer`)
+    t.match(await health(86_400, notReady(0)), { status: 'Progressing', message: 'm' })
+    t.match(await health(86_400, notReady(seconds + 60)), { status: 'Degraded', message: 'm' })
+    t.match(await health(86_400, { status: 'True' }), { status: 'Healthy' })
+  }
+})
+
 t.test('a worker that falls back without Prometheus is healthy', async (t) => {
   const health = (ready: object) =>
     healthOf('keda.sh_ScaledObject', {

@@ -9,6 +9,8 @@ import { scrapeWorker } from '../src/check/service.ts'
 import { gitopsRoot } from '../src/render.ts'
 import { execute } from '../src/tools/cache.ts'
 
+const CONTEXT_KEY = 'a random text of at least 32 characters'
+
 /** The statements that the README gives an administrator, each password the name of its variable. */
 function statements(): string {
   const [, sql] = /```sql\n([\s\S]+?)```/.exec(readFileSync(join(gitopsRoot, 'README.md'), 'utf8')) ?? []
@@ -32,7 +34,7 @@ t.test('the users of the README migrate and work, and no more, where no superuse
   const run = async (url: string, sql: string) => {
     const client = new pg.Client(url)
     await client.connect()
-    await client.query(sql).finally(() => client.end())
+    return client.query(sql).finally(() => client.end())
   }
   // As of a cloud: it may make roles and is no superuser.
   const name = new URL(postgres.url).pathname.slice(1)
@@ -43,9 +45,19 @@ t.test('the users of the README migrate and work, and no more, where no superuse
   await run(as('admin', 'admin'), statements())
 
   const migrate = [join(gitopsRoot, '../packages/database/src/migrate-cli.ts')]
-  await execute('It was not migrated.', process.execPath, migrate, { DATABASE_URL: as('orders', 'migrate') })
-  t.match(await scrapeWorker(as('orders_worker_login', 'worker')), /^orders_events_lag_seconds 0$/m)
+  await execute('It was not migrated.', process.execPath, migrate, {
+    DATABASE_URL: as('orders', 'migrate'),
+    CONTEXT_KEY,
+  })
+  t.match(await scrapeWorker(as('orders_worker_login', 'worker'), { CONTEXT_KEY }), /^orders_events_lag_seconds 0$/m)
   await run(as('orders_api', 'api', 'orders_app'), 'SELECT FROM orders')
   await t.rejects(run(as('orders_api', 'api', 'orders_worker'), 'SELECT'), /permission denied to set role/)
-  await t.rejects(run(as('orders_worker_login', 'worker', 'orders_worker'), 'DELETE FROM orders'), /permission denied/)
+  const asWorker = as('orders_worker_login', 'worker', 'orders_worker')
+  await t.rejects(run(asWorker, "UPDATE orders SET status = 'cancelled'"), /permission denied/)
+  await run(
+    postgres.url,
+    "INSERT INTO orders (org_id, id, amount, currency) SELECT id, 'a', 1, 'EUR' FROM organisations",
+  )
+  t.equal((await run(asWorker, 'DELETE FROM orders')).rowCount, 0, 'it deletes orders of removed organisations only')
+  t.equal((await run(asWorker, 'SELECT FROM orders')).rowCount, 1)
 })

@@ -10,6 +10,7 @@ import { parseAllDocuments, stringify } from 'yaml'
 import { readApplications } from '../src/applications.ts'
 import { templateChart } from '../src/helm.ts'
 import { build, canRender, kustomizeMissing } from '../src/kustomize.ts'
+import { writeRelease } from '../src/release/release-file.ts'
 import { gitopsRoot, renderAll, targetNames } from '../src/render.ts'
 
 const rendering = await canRender()
@@ -167,3 +168,55 @@ t.test('a chart is rendered with the values of its Application', async (t) => {
   t.match(await outcome, /a: "from file", b: "from Application"/)
   await t.rejects(templateChart(application, { ...chart, version: '9.9.9' }), /The chart of planted cannot be used: /)
 })
+
+const commitKey = 'org.opencontainers.image.revision'
+
+/**
+ * The names of the pods that carry the commit of a release, of those that run its image, and of what leads requests to them
+ * and carries the commit.
+ */
+function changedByRelease(yaml: string, { commit, digest }: { commit: string; digest: string }) {
+  const marked: string[] = []
+  const running: string[] = []
+  const entry: string[] = []
+  for (const document of parseAllDocuments(yaml)) {
+    const { kind, metadata, spec } = document.toJS()
+    const { metadata: labels, spec: pod } = spec?.template ?? {}
+    const images: { image: string }[] = pod?.containers ?? []
+    const name = `${kind} ${metadata?.name}`
+    if (labels?.annotations?.[commitKey] === commit) marked.push(name)
+    if (/^(Service|HTTPRoute) orders-api/.test(name) && metadata.annotations?.[commitKey] === commit) entry.push(name)
+    if (images.some(({ image }) => image.endsWith(digest))) running.push(name)
+  }
+  return { marked: marked.sort(), running: running.sort(), entry }
+}
+
+t.test(
+  'a release restarts only the pods that run its image, and leaves to a canary its Services and its route',
+  async (t) => {
+    if (!rendering) return
+    const release = { commit: 'c'.repeat(40), digest: `sha256:${'d'.repeat(64)}` }
+    const root = t.testdir({})
+    for (const folder of ['apps', 'targets']) cpSync(join(gitopsRoot, folder), join(root, folder), { recursive: true })
+    for (const file of globSync('apps/orders/releases/*/kustomization.yaml', { cwd: root })) {
+      const path = join(root, file)
+      const images = [{ name: 'orders-api', newName: 'registry.example.com/orders/orders-api', digest: release.digest }]
+      writeFileSync(path, writeRelease(readFileSync(path, 'utf8'), file, { commit: release.commit, images }))
+    }
+    const overlays = globSync('apps/orders/overlays/*/', { cwd: root })
+    t.equal(overlays.length, 7)
+    for (const overlay of overlays) {
+      const { marked, running, entry } = changedByRelease(await build(join(root, overlay)), release)
+      t.ok(marked.length >= 4, `${overlay}: ${marked.join(', ')}`)
+      t.strictSame(marked, running, overlay)
+      t.strictSame(entry, [], overlay)
+    }
+    const early = join(root, 'apps/orders/overlays/local/kustomization.yaml')
+    const late = '  - ../../releases/local\n'
+    const text = readFileSync(early, 'utf8').replace(late, '')
+    writeFileSync(early, text.replace('  - ../../components/local\n', `${late}  - ../../components/local\n`))
+    const control = changedByRelease(await build(dirname(early)), release)
+    t.ok(control.marked.includes('Deployment orders-redis'), 'control: a component that stands before the release')
+    t.strictSame(control.entry, ['Service orders-api', 'HTTPRoute orders-api'], 'control: an entry')
+  },
+)

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startEmbeddedPostgres } from '@orders/database/embedded'
+import pg from 'pg'
 import t from 'tap'
 import { parse } from 'yaml'
 import { freePort, untilReady } from './service.ts'
@@ -33,6 +34,24 @@ t.test('Compose takes it, and would refuse a mistake', async (t) => {
   t.match(config(text.replace('cap_drop: [ALL]', 'cap_drop: ALL')), { status: /[^0]/ })
 })
 
+type Services = Record<string, { environment: { DATABASE_URL: string } }>
+
+/** Runs what a new database of Compose runs first, and returns the addresses of its logins by the name of the part. */
+async function createLogins(url: string, services: Services): Promise<Record<string, string>> {
+  const admin = new pg.Client(url)
+  await admin.connect()
+  await admin.query(readFileSync(join(folder, 'database/roles.sql'), 'utf8'))
+  const logins: Record<string, string> = {}
+  for (const part of ['migrate', 'api', 'worker']) {
+    const { username } = new URL(services[part]?.environment.DATABASE_URL ?? '')
+    await admin.query(`ALTER ROLE ${username} PASSWORD 'secret'`)
+    const address = Object.assign(new URL(url), { username, password: 'secret' })
+    logins[part] = address.href
+  }
+  await admin.end()
+  return logins
+}
+
 t.test('Prometheus scrapes the service under the labels of the rules, and takes every rule', async (t) => {
   const work = mkdtempSync(join(tmpdir(), 'orders-compose-'))
   const running: ChildProcess[] = []
@@ -45,15 +64,25 @@ t.test('Prometheus scrapes the service under the labels of the rules, and takes 
   })
   const { services } = parse(text, { merge: true })
   const [port, admin, workerAdmin, own] = [await freePort(), await freePort(), await freePort(), await freePort()]
-  const given = { ...services.api.environment, DATABASE_URL: postgres.url, PORT: `${port}`, ADMIN_PORT: `${admin}` }
+  const logins = await createLogins(postgres.url, services)
+  const context = { CONTEXT_KEY: 'a random text of at least 32 characters', CONTEXT_KEY_FILE: '' }
+  const given = {
+    ...services.api.environment,
+    ...context,
+    DATABASE_URL: logins.api,
+    PORT: `${port}`,
+    ADMIN_PORT: `${admin}`,
+  }
   const env = { PATH: process.env.PATH, ...given, DRAIN_DELAY_MS: '0' }
-  execFileSync(process.execPath, services.migrate.command, { cwd: root, env, stdio: 'pipe' })
+  const migrateEnv = { ...env, DATABASE_URL: logins.migrate }
+  execFileSync(process.execPath, services.migrate.command, { cwd: root, env: migrateEnv, stdio: 'pipe' })
   running.push(spawn(process.execPath, ['apps/orders-api/src/server.ts'], { cwd: root, env, stdio: 'ignore' }))
   await untilReady(`http://127.0.0.1:${port}/readyz`)
   const workerEnv = {
     PATH: process.env.PATH,
     ...services.worker.environment,
-    DATABASE_URL: postgres.url,
+    ...context,
+    DATABASE_URL: logins.worker,
     ADMIN_PORT: `${workerAdmin}`,
   }
   running.push(spawn(process.execPath, services.worker.command, { cwd: root, env: workerEnv, stdio: 'ignore' }))

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { appendFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -20,6 +20,12 @@ const adminPort = 19464
 const keys = '/etc/orders/guest-keys.json'
 const [service, worker] = ['/lib/systemd/system/orders.service', '/lib/systemd/system/orders-worker.service']
 const files = ['/opt/orders', service, worker, '/etc/orders/orders.env', '/var/lib/orders', keys]
+const folders = ['/opt/orders', '/etc/orders', '/var/lib/orders']
+const units = ['orders', 'orders-worker', 'orders-database', 'orders-migrate'].map(
+  (name) => `/lib/systemd/system/${name}.service`,
+)
+/** Contains the version of the package under test. Only root can write this file, and it survives a reboot. */
+const markerFile = '/var/lib/orders-check-deb'
 
 const run = (program: string, ...args: string[]) => {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
@@ -57,15 +63,31 @@ async function untilConfirmed(order: string, headers: Record<string, string>): P
   throw new Error('The worker did not confirm the order in 30 s.')
 }
 
+/** Also removes a half-unpacked package: dpkg has no maintainer scripts for it, so this deletes its files and user. */
+function purge(): void {
+  if (user()) run('pkill', '-KILL', '--uid', 'orders')
+  run('dpkg', '--purge', '--force-remove-reinstreq', 'orders')
+  if (installed() !== '') throw new Error('dpkg could not purge the package orders: see dpkg --status orders.')
+  for (const path of [...folders, '/run/orders', ...units, ...units.map((unit) => `${unit}.dpkg-new`)])
+    rmSync(path, { recursive: true, force: true })
+  if (user()) run('deluser', '--quiet', '--system', 'orders')
+  if (user()) throw new Error('The user orders cannot be removed: run deluser orders.')
+  rmSync(markerFile, { force: true })
+}
+
+/** The version of the package that dpkg has, in whatever state; empty if there is none. */
+const installed = () => run('dpkg-query', '--show', 'orders').stdout.trim().split('\t')[1] ?? ''
+
 t.before(() => {
   if (process.getuid?.() !== 0) throw new Error('Installing a package needs root: run this as root.')
   if (!existsSync(deb)) throw new Error('There is no package yet: run npx nx run orders-api:deb first.')
-  if (user() || files.some((file) => existsSync(file))) throw new Error('Orders is installed here: purge it first.')
-})
-
-t.teardown(() => {
-  run('dpkg', '--purge', 'orders')
-  rmSync('/run/orders', { recursive: true, force: true })
+  // Clean up after an earlier run of this test that was killed.
+  const interrupted = existsSync(markerFile) ? readFileSync(markerFile, 'utf8') : undefined
+  if (interrupted !== undefined && ['', interrupted].includes(installed())) purge()
+  const paths = [...folders, ...units]
+  if (user() || paths.some((path) => existsSync(path))) throw new Error('Orders is installed here: purge it first.')
+  writeFileSync(markerFile, run('dpkg-deb', '--field', deb, 'Version').stdout.trim())
+  t.teardown(purge)
 })
 
 t.test('it installs, and its units say nothing that systemd does not understand', async (t) => {

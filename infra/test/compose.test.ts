@@ -57,7 +57,7 @@ t.test('every variable of a process is a setting that it reads', async (t) => {
   const programs = { api: 'apps/orders-api/src/server.ts', worker: 'apps/orders-worker/src/worker.ts' }
   for (const [service, program] of Object.entries(programs)) {
     const help = execFileSync(process.execPath, [program, '--help'], { cwd: root, encoding: 'utf8' })
-    const known = [...help.matchAll(/^ {2}([A-Z_]+)/gm)].map(([, name]) => name)
+    const known = [...help.matchAll(/^ {2}([A-Z_]+)(?:, ([A-Z_]+))?/gm)].flatMap(([, ...names]) => names)
     const given = Object.keys(services[service]?.environment ?? {})
     t.ok(known.includes('DATABASE_URL') && given.includes('DATABASE_URL'), service)
     for (const name of given) t.ok(known.includes(name) || name === 'NODE_OPTIONS', `${service}: ${name}`)

@@ -54,8 +54,8 @@ export async function scrapeService(): Promise<string> {
 }
 
 /** What /metrics of a worker holds on a database that is migrated. */
-export function scrapeWorker(DATABASE_URL: string): Promise<string> {
-  const settings = { DATABASE_URL, ADMIN_PORT: '0', LOG_LEVEL: 'info' }
+export function scrapeWorker(DATABASE_URL: string, more: Record<string, string> = {}): Promise<string> {
+  const settings = { DATABASE_URL, ADMIN_PORT: '0', LOG_LEVEL: 'info', ...more }
   return withProcess(worker, settings, async (address) => (await fetch(new URL('/metrics', address))).text())
 }
 

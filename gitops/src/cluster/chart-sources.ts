@@ -106,6 +106,16 @@ const fromValues =
   (...paths: string[]) =>
   (manifest: Manifest) => ({ ...manifest, data: { $values: paths, $default: manifest.data } })
 
+type Workload = { template: { spec: { containers: Record<string, unknown>[] } } }
+
+/** Takes the resources of a workload's first container from the value at `path`, as the published chart does. */
+const resources = (path: string) => (manifest: Manifest) => {
+  const { template, ...spec } = manifest.spec as Workload
+  const [first, ...others] = template.spec.containers
+  const containers = [{ ...first, resources: { $value: path } }, ...others]
+  return { ...manifest, spec: { ...spec, template: { ...template, spec: { ...template.spec, containers } } } }
+}
+
 /** The manifests of a module name the image of its main branch; a release names that of its version. */
 const tagged = (program: string, read: () => Promise<Manifest[]>) => async () => {
   const version = program === 'keda' ? versionOf(program) : `v${versionOf(program)}`
@@ -124,6 +134,12 @@ const argocd: Changes = {
     'notifications.templates',
     'notifications.triggers',
   ),
+  'StatefulSet/argocd-application-controller': resources('controller.resources'),
+  'Deployment/argocd-repo-server': resources('repoServer.resources'),
+  'Deployment/argocd-server': resources('server.resources'),
+  'Deployment/argocd-applicationset-controller': resources('applicationSet.resources'),
+  'Deployment/argocd-redis': resources('redis.resources'),
+  'Deployment/argocd-notifications-controller': resources('notifications.resources'),
 }
 
 /** The published chart lets the controller, and so its plugin, write routes; the manifests of the module do not. */
@@ -149,7 +165,7 @@ const routesOfRollouts: Manifest[] = [
   },
 ]
 
-export const chartSources: Record<string, ChartSource> = {
+const chartSources: Record<string, ChartSource> = {
   'argo-cd': manifests(async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex), argocd),
   'argo-rollouts': manifests(
     async () => [
@@ -161,10 +177,13 @@ export const chartSources: Record<string, ChartSource> = {
         ...manifest,
         data: { trafficRouterPlugins: { $yaml: 'controller.trafficRouterPlugins' } },
       }),
+      'Deployment/argo-rollouts': resources('controller.resources'),
     },
   ),
   'cert-manager': ownChart('cert-manager', 'deploy/charts/cert-manager'),
-  'cloudnative-pg': manifests(fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml')),
+  'cloudnative-pg': manifests(fromFile('cloudnative-pg', 'releases/cnpg-1.29.1.yaml'), {
+    'Deployment/cnpg-controller-manager': resources('resources'),
+  }),
   'external-secrets': ownChart(
     'external-secrets',
     'deploy/charts/external-secrets',
@@ -172,7 +191,11 @@ export const chartSources: Record<string, ChartSource> = {
   ),
   'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
   'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
-  keda: manifests(tagged('keda', fromKustomization('keda', 'config/default'))),
+  keda: manifests(tagged('keda', fromKustomization('keda', 'config/default')), {
+    'Deployment/keda-operator': resources('resources.operator'),
+    'Deployment/keda-metrics-apiserver': resources('resources.metricServer'),
+    'Deployment/keda-admission': resources('resources.webhooks'),
+  }),
   'kube-prometheus-stack': {
     kind: 'manifests',
     note: "the manifests of the operator with a Prometheus, without Grafana, Alertmanager and the chart's values",
@@ -189,3 +212,9 @@ export const chartSources: Record<string, ChartSource> = {
   'prometheus-operator-crds': manifests(fromFolder('prometheus-operator', 'example/prometheus-operator-crd')),
   tempo: stub('Tempo is in no registry that this machine reaches'),
 }
+
+const noPrometheus = stub('no step of a short run needs metrics of the service')
+
+/** The source of a chart in a run with these programs; undefined for an unknown chart. */
+export const chartSource = (name: string, programs: string[]): ChartSource | undefined =>
+  name === 'kube-prometheus-stack' && !programs.includes('prometheus') ? noPrometheus : chartSources[name]

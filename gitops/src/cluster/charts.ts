@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import type { Chart } from '../applications.ts'
-import { type ChartSource, chartSources } from './chart-sources.ts'
+import { type ChartSource, chartSource } from './chart-sources.ts'
 import { pushChart } from './images/registry.ts'
 
 export type ChartRepositories = {
@@ -22,10 +22,14 @@ type Package = { chart: Chart; archive: Buffer; metadata: Record<string, unknown
  * Chart repositories that have the charts of `wanted`, made of the sources that Go modules contain. Charts in OCI format go
  * to `registry`, whose address is an URL.
  */
-export async function createChartRepositories(wanted: Chart[], registry: string): Promise<ChartRepositories> {
+export async function createChartRepositories(
+  wanted: Chart[],
+  registry: string,
+  programs: string[],
+): Promise<ChartRepositories> {
   const packages: Package[] = []
   const publish = async (chart: Chart) => {
-    const made = await packageChart(chart)
+    const made = await packageChart(chart, chartSource(chart.name, programs))
     if (chart.repository.startsWith('https://')) packages.push(made)
     else await pushChart(registry, ociRepository(chart), chart.version, made.metadata, made.archive)
   }
@@ -55,10 +59,7 @@ function indexText(packages: Package[]): string {
 }
 
 /** Packs a chart as `helm package` does, with the version that the Application asks for. */
-export async function packageChart(
-  chart: Chart,
-  source: ChartSource | undefined = chartSources[chart.name],
-): Promise<Package> {
+export async function packageChart(chart: Chart, source: ChartSource | undefined): Promise<Package> {
   if (source === undefined)
     throw new Error(`No source of the chart ${chart.name} is known: name it in chart-sources.ts.`)
   const work = mkdtempSync(join(tmpdir(), 'orders-chart-'))

@@ -59,7 +59,6 @@ export function openFork(folder: string): Fork {
   const git = (...args: string[]) => run('git', args, clone)
   const pull = () => void git('pull', '--quiet', '--ff-only')
   const tip = () => git('rev-parse', 'HEAD')
-  const push = (branch = 'main') => git('push', '--quiet', '--force', 'origin', branch)
   const write = (files: Record<string, string>) => {
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(clone, path)), { recursive: true })
@@ -69,7 +68,7 @@ export function openFork(folder: string): Fork {
   const commit = (subject: string, ...options: string[]) => {
     git('add', '--all', ':!node_modules')
     git('commit', '--quiet', ...options, '--message', subject)
-    push()
+    git('push', '--quiet', 'origin', 'main')
     return tip()
   }
   return {
@@ -90,7 +89,7 @@ export function openFork(folder: string): Fork {
       write(files)
       git('add', '--all', ':!node_modules')
       git('commit', '--quiet', '--message', `Files of ${name}`)
-      push(name)
+      git('push', '--quiet', '--force', 'origin', name)
       git('switch', '--quiet', 'main')
     },
     addComponent: (folder, component) => {

@@ -15,6 +15,7 @@ import { makeFork } from './fork.ts'
 import { publishImages } from './images/publish.ts'
 import { insideOptions } from './options.ts'
 import { nameEnvoy, repinImages, serverImages } from './pinned-images.ts'
+import { programNames } from './pins.ts'
 import { readPrograms } from './program-paths.ts'
 import { provenance } from './provenance.ts'
 import { type Context, runScenario, summary } from './scenario/step.ts'
@@ -26,13 +27,14 @@ const [folder = ''] = positionals
 const gatewayAddress = '10.96.0.80'
 
 if (values['keep-logs'] !== undefined) mkdirSync(values['keep-logs'], { recursive: true })
-const programs = await readPrograms()
+const names = programNames(values.short ?? false)
+const programs = await readPrograms(names)
 const machine = await boot(folder, programs)
 try {
   const context = await deployable(machine, programs)
   const rows = await runScenario(values.short ? shortSteps : steps, context, requiredSteps, values.only)
   process.exitCode = rows.every(({ result }) => result === 'passed') ? 0 : 1
-  console.log(`\n${provenance(await wantedCharts()).join('\n')}\n\n${summary(rows)}`)
+  console.log(`\n${provenance(await wantedCharts(), names).join('\n')}\n\n${summary(rows)}`)
 } catch (error) {
   console.error((error as Error).stack)
   process.exitCode = 1
@@ -50,13 +52,13 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   const { kubernetes, plane } = machine
   const registry = `http://${addresses.host}:${registryPort}`
   const fork = makeFork(folder)
-  const charts = await createChartRepositories(await wantedCharts(), registry)
+  const charts = await createChartRepositories(await wantedCharts(), registry, names)
   const forge = await startForge(plane.authority, fork.served, charts)
   nameHosts(forge.hosts)
   process.env.KUBECONFIG = plane.kubeconfig
   process.env.SSL_CERT_FILE = join(folder, 'pki/ca.crt')
   process.env.PATH = `${linkPrograms(programs, ['kubectl', 'helm', 'kustomize', 'argocd'])}:${process.env.PATH}`
-  const digests = await publishImages(registry, plane.authority.certificate, serverImages(fork.clone))
+  const digests = await publishImages(registry, plane.authority.certificate, serverImages(fork.clone), names)
   repinImages(fork.clone, digests)
   nameEnvoy(fork.clone)
   // The program of the Job that migrates stored policies is not built; an empty cluster has none.

@@ -9,7 +9,8 @@ export type Manifest = {
 
 /**
  * What becomes of a manifest, by `Kind/name`. A value `{ $values: [path] }` becomes the object that the values have at these
- * paths; `$default` is what the chart itself has there. A value `{ $yaml: path }` becomes text, what the values have there.
+ * paths; `$default` is what the chart itself has there. A value `{ $yaml: path }` becomes text, what the values have there;
+ * `{ $value: path }` becomes that value itself.
  */
 export type Changes = Record<string, (manifest: Manifest) => Manifest>
 
@@ -48,6 +49,7 @@ function template(manifest: Manifest): string {
   const expressions: string[] = []
   const mark = (expression: string) => `expression-${expressions.push(expression) - 1}-here`
   const marked = JSON.stringify(manifest, (_key, value: unknown) => {
+    if (isValue(value)) return mark(`{{ .Values.${value.$value} | toJson }}`)
     if (isText(value)) return mark(`{{ toYaml .Values.${value.$yaml} | toJson }}`)
     if (!isFromValues(value)) return value
     return mark(object(`merge dict ${value.$values.map((path) => `(.Values.${path} | default dict)`).join(' ')}`))
@@ -66,6 +68,9 @@ const isFromValues = (value: unknown): value is FromValues =>
 
 type Text = { $yaml: string }
 const isText = (value: unknown): value is Text => typeof value === 'object' && value !== null && '$yaml' in value
+
+type Value = { $value: string }
+const isValue = (value: unknown): value is Value => typeof value === 'object' && value !== null && '$value' in value
 
 /** The values that the chart itself has. */
 function defaults(manifests: Manifest[]): Record<string, unknown> {

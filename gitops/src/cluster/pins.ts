@@ -39,6 +39,13 @@ export const modulePins: ModulePin[] = (pins.programs as ModulePin[]).map((pin) 
   ),
 }))
 
+/** The programs that no step of a short run uses. */
+const ofOtherSteps = /-next$|^prometheus/
+
+/** The names of the programs that all steps use, or those of a short run. */
+export const programNames = (short: boolean): string[] =>
+  modulePins.flatMap(({ packages }) => Object.keys(packages)).filter((name) => !(short && ofOtherSteps.test(name)))
+
 /** The pin of the module that a program is built from. Throws an Error for an unknown name. */
 export function pinOf(program: string): ModulePin {
   const pin = modulePins.find(({ packages }) => packages[program] !== undefined)

@@ -7,10 +7,10 @@ import {
   linkerFlags,
   type ModulePin,
   moduleOf,
-  modulePins,
   ownSource,
   pinOf,
   programFolder,
+  programNames,
   versionOf,
 } from './pins.ts'
 import { type GoMod, patchedFolder, wrapperModule } from './wrapper.ts'
@@ -35,11 +35,8 @@ export async function sourceFolder(name: string): Promise<string> {
   return download(module, version)
 }
 
-/** Builds every program that the cache lacks. Throws an Error that names the program and states why it failed. */
-export async function installPrograms(
-  say: (line: string) => void,
-  names = modulePins.flatMap(({ packages }) => Object.keys(packages)),
-): Promise<void> {
+/** Builds each of these programs that the cache lacks. Throws an Error that names the program and states why it failed. */
+export async function installPrograms(say: (line: string) => void, names: string[]): Promise<void> {
   for (const name of names) {
     if (await exists(join(cacheFolder, programFolder(name)))) continue
     const started = performance.now()
@@ -111,7 +108,7 @@ async function download(module: string, version: string): Promise<string> {
 if (import.meta.main) {
   try {
     const names = process.argv.slice(2)
-    await installPrograms(console.log, names.length > 0 ? names : undefined)
+    await installPrograms(console.log, names.length > 0 ? names : programNames(false))
     console.log(`${(await readdir(join(cacheFolder, 'programs'))).length} programs are in ${cacheFolder}/programs`)
   } catch (error) {
     console.error((error as Error).message)

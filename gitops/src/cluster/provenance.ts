@@ -1,13 +1,12 @@
 import type { Chart } from '../applications.ts'
-import { chartSources } from './chart-sources.ts'
+import { chartSource } from './chart-sources.ts'
 import { differences } from './differences.ts'
-import { modulePins, versionOf } from './pins.ts'
+import { versionOf } from './pins.ts'
 
 /** What of a run was what its project publishes, and what was not, a line each. */
-export function provenance(charts: Chart[]): string[] {
-  const programs = modulePins.flatMap(({ packages }) => Object.keys(packages))
+export function provenance(charts: Chart[], programs: string[]): string[] {
   const unmodified = programs.filter((name) => differences[name] === undefined)
-  const packed = charts.map(({ name, version }) => ({ name, version, source: chartSources[name] }))
+  const packed = charts.map(({ name, version }) => ({ name, version, source: chartSource(name, programs) }))
   const own = packed.filter(({ source }) => source?.kind === 'chart')
   return [
     `Built from unmodified modules: ${unmodified.map((name) => `${name} ${versionOf(name)}`).join(', ')}.`,

@@ -8,6 +8,7 @@ import { createKindContext, keepKindLogs, removeKind } from './kind.ts'
 import { runInNamespaces, traces } from './machine.ts'
 import { insideOptions } from './options.ts'
 import { serverImages } from './pinned-images.ts'
+import { programNames } from './pins.ts'
 import { installPrograms } from './programs.ts'
 import { stageRelease } from './release-images.ts'
 import { runScenario, summary } from './scenario/step.ts'
@@ -43,8 +44,9 @@ async function main(): Promise<number> {
   if (options.kind) return runOnKind()
   if (process.getuid?.() !== 0) throw new Error('This needs root, to make namespaces and cgroups: run it with sudo.')
   const started = performance.now()
-  await installPrograms(console.log)
-  await fetchPackages(serverImages(root))
+  const programs = programNames(options.short ?? false)
+  await installPrograms(console.log, programs)
+  await fetchPackages(serverImages(root), programs)
   console.log(`programs and packages: ready after ${Math.round((performance.now() - started) / 1000)} s`)
   const folder = mkdtempSync(join(tmpdir(), 'orders-cluster-'))
   try {

@@ -135,6 +135,12 @@ const eventsRow: Graph[] = [
     unit: 'ops',
     queries: [{ expr: `sum by (task) (${rate('orders_job_failures_total', worker)})`, legend: '{{task}}' }],
   },
+  {
+    title: 'Rows removed',
+    description: 'Rows in a second that the worker deletes because of their age or with an inactive guest, by table.',
+    unit: 'ops',
+    queries: [{ expr: `sum by (table) (${rate('orders_rows_removed_total', worker)})`, legend: '{{table}}' }],
+  },
 ]
 
 const processesRow: Graph[] = [

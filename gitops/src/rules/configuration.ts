@@ -54,6 +54,16 @@ const isKnown = (facts: Facts, container: Container, name: string) =>
   settingsOf(facts, container).some((setting) => setting.name === name)
 
 export const configurationRules: Record<string, Rule> = {
+  // The SQL of a Cluster becomes arguments of a container.
+  'dollars-stay': (set) =>
+    ofKind(set, 'Cluster', 'Deployment', 'Job', 'Rollout').flatMap((document) =>
+      [...stringsOf(document.spec)]
+        .filter(([path, text]) => /(SQL|args|command|env)\b/.test(path) && text.includes('$$'))
+        .map(([path]): Found[number] => [
+          `${nameOf(document)} ${path}`,
+          'has $$, of which Kubernetes leaves one dollar sign: write $name$ in SQL',
+        ]),
+    ),
   'setting-is-known': (set, facts) =>
     processes(set).flatMap(([, container]) =>
       mapsOf(set, container).flatMap((map) =>

@@ -8,7 +8,7 @@ const spare = 10
 // Connections of one process at most; beside its pools it has some that listen.
 const holds: Record<string, (pool: number) => number> = {
   'apps/orders-api/src/server.ts': (pool) => pool + 2,
-  'apps/orders-worker/src/worker.ts': (pool) => 2 * pool + 1,
+  'apps/orders-worker/src/worker.ts': (pool) => 2 * pool + 2,
   'packages/database/src/migrate-cli.ts': () => 1,
 }
 

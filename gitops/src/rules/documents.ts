@@ -42,6 +42,7 @@ export type PodSpec = {
   hostPID?: boolean
   hostIPC?: boolean
   restartPolicy?: string
+  activeDeadlineSeconds?: number
   terminationGracePeriodSeconds?: number
   securityContext?: SecurityContext
   topologySpreadConstraints?: { labelSelector?: Selector }[]
@@ -135,6 +136,7 @@ export type Spec = {
   endpoints?: { port?: string }[]
   backoffLimit?: number
   activeDeadlineSeconds?: number
+  scopes?: string[]
   progressDeadlineSeconds?: number
   minReadySeconds?: number
   target?: { name?: string; template?: { data?: Labels } }

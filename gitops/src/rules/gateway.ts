@@ -83,10 +83,13 @@ const withRollout = (set: Document[], sets: Map<string, Document[]>): Document[]
     ({ spec }) => ofKind(sets.get(spec?.source?.path?.replace(/^gitops\//, '') ?? '') ?? [], 'Rollout').length > 0,
   )
 
-/** Whether an Application leaves alone, in each sync too, what another program writes into resources of a kind. */
-const keeps = ({ spec }: Document, ofResources: string, expression: string): boolean =>
-  spec?.syncPolicy?.syncOptions?.includes('RespectIgnoreDifferences=true') === true &&
-  spec.ignoreDifferences?.some(
+const hasOption = ({ spec }: Document, option: string): boolean =>
+  spec?.syncPolicy?.syncOptions?.includes(`${option}=true`) === true
+
+/** Whether an Application leaves alone what another program writes into resources of a kind that Git does not change. */
+const keeps = (application: Document, ofResources: string, expression: string): boolean =>
+  hasOption(application, 'ApplyOutOfSyncOnly') &&
+  application.spec?.ignoreDifferences?.some(
     ({ kind, jqPathExpressions = [] }) => kind === ofResources && jqPathExpressions.includes(expression),
   ) === true
 
@@ -135,13 +138,41 @@ export const gatewayRules: Record<string, Rule> = {
   'canary-weights-are-kept': (set, { sets }) =>
     withRollout(set, sets)
       .filter((application) => !keeps(application, 'HTTPRoute', '.spec.rules[].backendRefs[].weight'))
-      .map((application) => [nameOf(application), 'resets the weights of a canary: ignore those of the HTTPRoute']),
+      .map((application) => [
+        nameOf(application),
+        'resets the weights of a canary: set ApplyOutOfSyncOnly=true, and ignore the weights of the HTTPRoute',
+      ]),
   'canary-selectors-are-kept': (set, { sets }) =>
     withRollout(set, sets)
       .filter((application) => !keeps(application, 'Service', '.spec.selector["rollouts-pod-template-hash"]'))
       .map((application) => [
         nameOf(application),
-        'resets the selectors of a canary, so that each Service has the pods of both releases: ignore those of the Services',
+        'resets the selectors of a canary, so that each Service has the pods of both releases: set ApplyOutOfSyncOnly=true, and ignore those of the Services',
+      ]),
+  // With that option, each sync replaces the whole list from Git with the list in the cluster.
+  'ignored-lists-are-applied': (set) =>
+    ofKind(set, 'Application')
+      .filter((application) => hasOption(application, 'RespectIgnoreDifferences'))
+      .filter(({ spec }) =>
+        spec?.ignoreDifferences?.some(({ jqPathExpressions = [] }) =>
+          jqPathExpressions.some((it) => it.includes('[]')),
+        ),
+      )
+      .map((application) => [
+        nameOf(application),
+        'never applies changes to a list that contains an ignored field: remove the sync option RespectIgnoreDifferences',
+      ]),
+  // By default, a server-side comparison leaves out what is added to a list that Argo CD owns as a whole.
+  'route-is-compared-whole': (set) =>
+    ofKind(set, 'HTTPRoute')
+      .filter((route) => backendsOf(route).length > 0)
+      .filter(
+        ({ metadata }) =>
+          metadata.annotations?.['argocd.argoproj.io/compare-options'] !== 'IncludeMutationWebhook=true',
+      )
+      .map((route) => [
+        nameOf(route),
+        'may miss a backend that Git adds: set the compare option IncludeMutationWebhook=true',
       ]),
   'canary-splits-requests': (set) =>
     ofKind(set, 'Rollout').flatMap((rollout): Found => {

@@ -1,6 +1,6 @@
 import { minorOf, targetVersion } from '../tools/kubernetes-versions.ts'
 import { type Document, nameOf, ofKind, quantity } from './documents.ts'
-import { containersOf, podsOf } from './pods.ts'
+import { containersOf, type Pods, podsOf } from './pods.ts'
 import type { Rule } from './rule.ts'
 
 const podSecurityVersion = `v${minorOf(targetVersion)}`
@@ -18,14 +18,28 @@ const clusterWide = new Set([
 const ofCluster = ({ kind, apiVersion }: Document) =>
   clusterWide.has(kind) || apiVersion.startsWith('policies.kyverno.io/')
 
-/** The sum of one resource of all pods at their most: the autoscaler's maximum, the surge of an update, every Job. */
-function sum(set: Document[], which: 'requests' | 'limits', what: string): number {
+/** The pods that a quota counts: those with a deadline, those without one, or all. */
+function countedPods(set: Document[], scopes: string[] = []): Pods[] {
+  return podsOf(set).filter(({ spec }) => {
+    const scope = spec.activeDeadlineSeconds === undefined ? 'NotTerminating' : 'Terminating'
+    return scopes.length === 0 || scopes.includes(scope)
+  })
+}
+
+function uncountedPods(set: Document[]): Pods[] {
+  const quotas = ofKind(set, 'ResourceQuota').filter(({ spec }) => spec?.hard?.pods !== undefined)
+  const counted = new Set(quotas.flatMap(({ spec }) => countedPods(set, spec?.scopes).map(({ owner }) => owner)))
+  return podsOf(set).filter(({ owner, operated }) => !operated && !counted.has(owner))
+}
+
+/** The sum of one resource of pods at their most: the autoscaler's maximum, the surge of an update, every Job. */
+function sum(set: Document[], counted: Pods[], which: 'requests' | 'limits', what: string): number {
   const [least] = ofKind(set, 'LimitRange').flatMap(({ spec }) => spec?.limits ?? []) as {
     default?: Amounts
     defaultRequest?: Amounts
   }[]
   const fallback = which === 'limits' ? least?.default : least?.defaultRequest
-  return podsOf(set).reduce((total, pods) => {
+  return counted.reduce((total, pods) => {
     const one = pods.spec.containers.reduce(
       (pod, { resources }) => pod + quantity(resources?.[which]?.[what] ?? fallback?.[what] ?? 0),
       0,
@@ -59,24 +73,23 @@ export const namespaceRules: Record<string, Rule> = {
     ofKind(set, 'Namespace')
       .filter(() => podsOf(set).some(({ owner, operated }) => !operated && owner.metadata.name.startsWith('orders')))
       .flatMap((namespace) =>
-        ['ResourceQuota', 'LimitRange']
-          .filter((kind) => ofKind(set, kind).length === 0)
-          .map((kind): Found[number] => [
-            nameOf(namespace),
-            `has no ${kind}: one workload could take the whole cluster`,
-          ]),
+        [
+          ...(ofKind(set, 'LimitRange').length === 0 ? ['no LimitRange'] : []),
+          ...uncountedPods(set).map(({ owner }) => `no ResourceQuota that counts the pods of ${nameOf(owner)}`),
+        ].map((lack): Found[number] => [nameOf(namespace), `has ${lack}: one workload could take the whole cluster`]),
       ),
   'quota-fits': (set) =>
-    ofKind(set, 'ResourceQuota').flatMap((quota) =>
-      Object.entries(quota.spec?.hard ?? {}).flatMap(([name, hard]): Found => {
+    ofKind(set, 'ResourceQuota').flatMap((quota) => {
+      const counted = countedPods(set, quota.spec?.scopes)
+      return Object.entries(quota.spec?.hard ?? {}).flatMap(([name, hard]): Found => {
         const [, which, what] = /^(requests|limits)\.(cpu|memory)$/.exec(name) ?? []
-        const pods = name === 'pods' ? podsOf(set).reduce((total, { most }) => total + most, 0) : undefined
-        const needed = pods ?? (what ? sum(set, which as 'requests', what) : 0)
+        const pods = name === 'pods' ? counted.reduce((total, { most }) => total + most, 0) : undefined
+        const needed = pods ?? (what ? sum(set, counted, which as 'requests', what) : 0)
         return needed <= quantity(hard) * (1 + 1e-9)
           ? []
           : [[nameOf(quota), `allows ${hard} of ${name}, and all pods at once need ${needed}`]]
-      }),
-    ),
+      })
+    }),
   'limit-range-fits': (set) => {
     const max =
       ofKind(set, 'LimitRange')

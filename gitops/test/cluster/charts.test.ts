@@ -44,6 +44,12 @@ t.test('manifests become the templates of a chart', async (t) => {
   t.match(files['templates/deployment-server.yaml'], '{{ "{{" }} .Name }}', 'braces of a manifest are no expression')
 })
 
+t.test('$value inserts the value at its path as JSON', (t) => {
+  const files = toTemplates([server], { 'Deployment/server': (manifest) => ({ ...manifest, spec: { $value: 'a.b' } }) })
+  t.match(files['templates/deployment-server.yaml'], 'spec: {{ .Values.a.b | toJson }}')
+  t.end()
+})
+
 t.test('a change of a manifest that is not there is an error', async (t) => {
   t.throws(() => toTemplates([server], { 'ConfigMap/settings': (manifest) => manifest }), /no ConfigMap\/settings/)
 })

@@ -1,5 +1,14 @@
 import t from 'tap'
-import { linkerFlags, moduleOf, modulePins, pinOf, programFolder, versionOf } from '../../src/cluster/pins.ts'
+import { chartSource } from '../../src/cluster/chart-sources.ts'
+import {
+  linkerFlags,
+  moduleOf,
+  modulePins,
+  pinOf,
+  programFolder,
+  programNames,
+  versionOf,
+} from '../../src/cluster/pins.ts'
 
 t.test('derives the versions of the Kubernetes libraries from the version of Kubernetes', async (t) => {
   const pin = pinOf('kube-apiserver')
@@ -33,4 +42,16 @@ t.test('gives each program a cache folder of its own', async (t) => {
   t.equal(new Set(folders).size, names.length)
   t.match(programFolder('pause'), /^programs\/pause-1\.0\.0-[0-9a-f]{8}$/)
   t.throws(() => programFolder('unknown'), /cluster.json has no program unknown/)
+})
+
+t.test('a short run does without the programs of other steps, and a stub replaces their chart', async (t) => {
+  const all = programNames(false)
+  const short = programNames(true)
+  t.strictSame(all.filter((name) => !short.includes(name)).sort(), [
+    ...['kube-apiserver-next', 'kube-controller-manager-next', 'kube-scheduler-next'],
+    ...['prometheus', 'prometheus-config-reloader', 'prometheus-operator'],
+  ])
+  t.match(chartSource('kube-prometheus-stack', short), { kind: 'stub' })
+  t.match(chartSource('kube-prometheus-stack', all), { kind: 'manifests' })
+  t.match(chartSource('keda', short), { kind: 'manifests' })
 })

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import t from 'tap'
 import { tracesIn } from '../../src/cluster/machine.ts'
 import { probe } from '../../src/cluster/prober.ts'
+import { guideCommand } from '../../src/cluster/scenario/guide.ts'
 import { restoring } from '../../src/cluster/scenario/restoring.ts'
 import { type Context, runSteps, table } from '../../src/cluster/scenario/step.ts'
 import { type Application, unfinished } from '../../src/cluster/scenario/unfinished.ts'
@@ -108,4 +109,13 @@ t.test('what a step changed is restored in each case, and no error hides another
     restoring(async () => 'done', fail('The commit.')),
     { message: 'The commit.' },
   )
+})
+
+t.test('a step runs the one command of the guide that it names', (t) => {
+  const text =
+    'Run `npx nx run a --b c`, then\n`kubectl delete root`, and `kubectl delete child`; again `npx nx run a --b c`.'
+  t.equal(guideCommand('npx nx run a', text), 'npx nx run a --b c')
+  t.throws(() => guideCommand('kubectl delete', text), /has 2 commands that begin with "kubectl delete"/)
+  t.throws(() => guideCommand('kubectl apply', text), /has 0 commands/)
+  t.end()
 })

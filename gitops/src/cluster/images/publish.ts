@@ -22,8 +22,8 @@ const makers: Record<string, (name: string) => Image> = {
   'public.ecr.aws/docker/library/redis': redisImage,
 }
 
-const imagesFor = (named: string[]): Image[] => [
-  ...staticImages.map(staticImage),
+const imagesFor = (named: string[], programs: string[]): Image[] => [
+  ...staticImages.filter(({ program }) => programs.includes(program)).map(staticImage),
   argocdImage(),
   ...named.map((name) => {
     const maker = makers[name.replace(/:[^/]*$/, '')]
@@ -33,22 +33,23 @@ const imagesFor = (named: string[]): Image[] => [
 ]
 
 /** Fetches the Debian and PyPI packages of all images into the cache; publishing them then needs no network. */
-export async function fetchPackages(named: string[]): Promise<void> {
-  for (const image of imagesFor(named)) await image.below?.()
+export async function fetchPackages(named: string[], programs: string[]): Promise<void> {
+  for (const image of imagesFor(named, programs)) await image.below?.()
   for (const [name, version] of Object.entries(pins.python)) await pythonPackage(name, version)
 }
 
 /**
- * Pushes the images of the operators, which have the names that their charts use, and those that `named` asks for. Each
+ * Pushes the images of `programs`, which have the names that their charts use, and those that `named` asks for. Each
  * trusts the authority of the cluster's forge beside the public ones. Answers the digests by name.
  */
 export async function publishImages(
   registry: string,
   authority: string,
   named: string[],
+  programs: string[],
 ): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
-  for (const image of imagesFor(named)) {
+  for (const image of imagesFor(named, programs)) {
     const { name, digest } = await publish(registry, trusting(image, authority))
     digests.set(name, digest)
   }

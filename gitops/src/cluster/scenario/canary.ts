@@ -25,8 +25,8 @@ export const canaries: Step = {
 }
 
 /**
- * Runs `act` while releases of `local` are canaries, as in production, but with shorter pauses. Afterwards, Argo CD still
- * ignores the weights that the last canary left in the route.
+ * Runs `act` while releases of `local` are canaries, as in production, but with shorter pauses. Afterwards, the component of
+ * Argo CD stays: what it ignores does no harm without a canary.
  */
 async function withCanaries(context: Context, act: () => Promise<string>): Promise<string> {
   const { fork } = context

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { applications, synced } from './argocd.ts'
+import { followGuide } from './guide.ts'
 import type { Context, Step } from './step.ts'
 
 const run = promisify(execFile)
@@ -13,14 +14,43 @@ const waveOf = (annotations: Record<string, string> | undefined) =>
 export const firstSync: Step = {
   name: 'first sync from empty: everything Synced and Healthy, no manual step',
   run: async (context) => {
-    await run(process.execPath, ['gitops/src/bootstrap-cli.ts', 'local'], {
-      cwd: context.fork.clone,
-      maxBuffer: 2 ** 26,
-    })
+    await followGuide(context, 'npx nx run gitops:bootstrap', { 'staging-aws': 'local' })
     await synced(context, 'everything Synced and Healthy', 25)
+    await followGuide(context, 'kubectl --namespace argocd wait')
     return `${(await applications(context)).length} Applications`
   },
 }
+
+/** Namespaces that the cluster creates, not this repository. */
+const clusterNamespaces = ['kube-system', 'local-path-storage']
+
+type Container = { where: string; requests: Record<string, string> }
+type OfPod = { name: string; resources?: { requests?: Record<string, string> } }
+
+export const requests: Step = {
+  name: 'every running container has requests of CPU and memory',
+  run: async ({ kubernetes }) => {
+    const pods = (await kubernetes.list('/api/v1/pods')).filter(
+      ({ status, metadata }) => status?.phase === 'Running' && !clusterNamespaces.includes(metadata.namespace ?? ''),
+    )
+    const containers = pods.flatMap(({ metadata, spec }) =>
+      ((spec?.containers ?? []) as OfPod[]).map(({ name, resources }) => ({
+        where: `${metadata.namespace}/${metadata.name} ${name}`,
+        requests: resources?.requests ?? {},
+      })),
+    )
+    const without = withoutRequests(containers)
+    if (without.length > 0) throw new Error(`Containers without requests of CPU and memory: ${without.join(', ')}.`)
+    const spoiled = containers.map(({ where }) => ({ where, requests: { cpu: '1' } }))
+    if (withoutRequests(spoiled).length === 0) throw new Error('Containers without a request of memory would pass.')
+    return `${containers.length} containers`
+  },
+}
+
+const withoutRequests = (containers: Container[]) =>
+  containers
+    .filter(({ requests }) => requests.cpu === undefined || requests.memory === undefined)
+    .map(({ where }) => where)
 
 export const waves: Step = {
   name: 'waves run in order',

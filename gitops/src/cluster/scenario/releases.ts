@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { until } from '../until.ts'
 import { application, refresh, synced } from './argocd.ts'
 import { ask } from './client.ts'
+import { followGuide } from './guide.ts'
 import type { Context, Step } from './step.ts'
 
 const run = promisify(execFile)
@@ -46,17 +47,18 @@ export const promotion: Step = {
   name: 'the release tool bumps, promotes and rolls back',
   run: async (context) => {
     const { fork, images } = context
-    const answers: string[] = []
+    const promote = async (instead?: Record<string, string>) => {
+      await followGuide(context, 'npx nx run gitops:promote', instead).finally(fork.pull)
+    }
     for (const which of ['first', 'second']) {
       const source = fork.emptyCommit(`The ${which} release for every environment`)
-      answers.push(
-        fork.release('bump', '--env', 'dev', '--image', await images.push(source), '--commit', source),
-        fork.release('promote', '--from', 'dev', '--to', 'staging'),
-        fork.release('promote', '--from', 'staging', '--to', 'prod'),
-      )
+      fork.release('bump', '--env', 'dev', '--image', await images.push(source), '--commit', source)
+      await promote()
+      await promote({ '--from dev --to staging': '--from staging --to prod' })
     }
+    fork.pull()
     const newest = fork.released('prod')
-    answers.push(fork.release('rollback', '--env', 'prod', '--reason', 'rehearsal'))
+    await followGuide(context, 'npx nx run gitops:rollback').finally(fork.pull)
     if (fork.released('prod') === newest) throw new Error('The rollback left the newest release in prod.')
     const refused = await run(
       process.execPath,
@@ -69,7 +71,7 @@ export const promotion: Step = {
       () => true,
     )
     if (!refused) throw new Error('The release that was rolled back could be promoted again.')
-    return `${answers.length} commits; promoting what was rolled back is refused`
+    return `prod goes back from ${newest?.slice(0, 10)} to ${fork.released('prod')?.slice(0, 10)}; promoting it again is refused`
   },
 }
 
@@ -95,9 +97,8 @@ export const race: Step = {
           () => 'refused',
         )
       }),
-    )
+    ).finally(fork.pull)
     const took = ((performance.now() - started) / 1000).toFixed(1)
-    fork.pull()
     const released = fork.released('local')
     if (released !== sources.at(-1)) throw new Error(`The release is ${released}, not the newest of the race.`)
     await refresh(context, 'orders')

@@ -1,34 +1,33 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Probed, probe } from '../prober.ts'
 import { until } from '../until.ts'
-import { commit, synced } from './argocd.ts'
+import { atScale, namespace, ready, replicas } from './at-scale.ts'
 import { ask, signIn, startLoad } from './client.ts'
-import { restoring } from './restoring.ts'
 import type { Context, Step } from './step.ts'
 
-const namespace = 'orders-local'
 const leastPods = 2
 const importedOrders = 100_000
-
-const replicas = async ({ kubernetes }: Context, name: string): Promise<number> =>
-  (await kubernetes.read(`/apis/apps/v1/namespaces/${namespace}/deployments/${name}`))?.status?.readyReplicas ?? 0
 
 export const drain: Step = {
   name: 'a node drains: budgets are honoured, and no request fails',
   onlyLocal: true,
-  run: (context) => atScale(context, () => drainNode(context)),
+  run: (context) =>
+    atScale(context, impatient, async () => {
+      await ready(context, 'orders-api', leastPods, 3)
+      return drainNode(context)
+    }),
 }
 
 export const scaling: Step = {
   name: 'the API scales by CPU, and the worker by its backlog, up and down to their minimum',
   run: (context) =>
-    atScale(context, async () => `the API: ${await scaleApi(context)}; the worker: ${await scaleWorker(context)}`),
+    atScale(context, impatient, async () => {
+      await ready(context, 'orders-api', leastPods, 3)
+      return `the API: ${await scaleApi(context)}; the worker: ${await scaleWorker(context)}`
+    }),
 }
 
 /** Scaling down waits 15 s instead of 5 min. */
-const impatient = `patches:
-  - target: { kind: HorizontalPodAutoscaler, name: orders-api }
+const impatient = `  - target: { kind: HorizontalPodAutoscaler, name: orders-api }
     patch: |-
       - { op: replace, path: /spec/behavior/scaleDown/stabilizationWindowSeconds, value: 15 }
       - { op: replace, path: /spec/behavior/scaleDown/policies/0/periodSeconds, value: 15 }
@@ -37,30 +36,6 @@ const impatient = `patches:
       - { op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/stabilizationWindowSeconds, value: 15 }
       - { op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/policies/0/periodSeconds, value: 15 }
 `
-
-/** Runs `act` while the service has the scale of a target that is not for development. */
-async function atScale(context: Context, act: () => Promise<string>): Promise<string> {
-  const file = join(context.fork.clone, 'gitops/apps/orders/overlays/local/kustomization.yaml')
-  const original = readFileSync(file, 'utf8')
-  const write = (text: string) => () => writeFileSync(file, text)
-  const scaled = async () => {
-    await commit(
-      context,
-      'Scale as staging does',
-      write(original.replace('  - ../../components/dev\n', '') + impatient),
-    )
-    await synced(context, 'the service is at scale', 10, ['orders'])
-    await until('the API has its least number of pods', 3, async () => {
-      const ready = await replicas(context, 'orders-api')
-      return ready === leastPods ? [] : [`${ready} are ready`]
-    })
-    return act()
-  }
-  return restoring(scaled, async () => {
-    await commit(context, 'Scale as a laptop does', write(original))
-    await synced(context, 'the service is at its own scale', 10, ['orders'])
-  })
-}
 
 async function drainNode(context: Context): Promise<string> {
   const { kubernetes } = context
@@ -91,11 +66,11 @@ async function drainNode(context: Context): Promise<string> {
     probed = await prober.stop()
     await kubernetes.kubectl('uncordon', node)
   }
-  const ready = await replicas(context, 'orders-api')
+  const left = await replicas(context, 'orders-api')
   const { requests, failures } = probed
   if (failures.length > 0)
     throw new Error(`${failures.length} of ${requests} requests failed, from ${failures[0]} to ${failures.at(-1)}.`)
-  return `${node} drained with ${ready} pods of the API ready, 0 of ${requests} requests failed`
+  return `${node} drained with ${left} pods of the API ready, 0 of ${requests} requests failed`
 }
 
 async function scaleApi(context: Context): Promise<string> {
@@ -132,18 +107,15 @@ async function scaleWorker(context: Context): Promise<string> {
 
 /** Waits for more ready pods than `minimum`, and answers how many there are. */
 async function scaledUp(context: Context, name: string, minimum: number): Promise<number> {
-  let ready = 0
+  let most = 0
   await until(`${name} has more than ${minimum} pods`, 8, async () => {
-    ready = await replicas(context, name)
-    return ready > minimum ? [] : [`${ready} are ready`]
+    most = await replicas(context, name)
+    return most > minimum ? [] : [`${most} are ready`]
   })
-  return ready
+  return most
 }
 
 async function scaledDown(context: Context, name: string, minimum: number): Promise<string> {
-  await until(`${name} is back at ${minimum}`, 10, async () => {
-    const ready = await replicas(context, name)
-    return ready === minimum ? [] : [`${ready} are ready`]
-  })
+  await ready(context, name, minimum, 10)
   return `back to ${minimum}`
 }

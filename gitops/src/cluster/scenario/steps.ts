@@ -4,7 +4,8 @@ import { badReleaseSteps, proberControl, releaseDuringSync } from './bad-release
 import { canaries } from './canary.ts'
 import { drift, prune } from './drift.ts'
 import { dryRun } from './dry-run.ts'
-import { firstSync, smokeTest, waves } from './first-sync.ts'
+import { firstSync, requests, smokeTest, waves } from './first-sync.ts'
+import { missingSecret } from './missing-secret.ts'
 import { networkPolicies } from './network.ts'
 import { preview } from './preview.ts'
 import { refusals } from './refusals.ts'
@@ -12,6 +13,7 @@ import { commitToLive, promotion, race } from './releases.ts'
 import { drain, scaling } from './scaling.ts'
 import { rotation } from './secrets.ts'
 import type { Step } from './step.ts'
+import { surge } from './surge.ts'
 import { nextKubernetes, teardown, upgrade } from './upgrade.ts'
 import { syncWindow } from './windows.ts'
 
@@ -21,6 +23,7 @@ const [firstBadRelease, ...otherBadReleases] = badReleaseSteps
 export const shortSteps: Step[] = [
   firstSync,
   waves,
+  requests,
   smokeTest,
   dryRun,
   admission,
@@ -37,11 +40,13 @@ export const steps: Step[] = [
   ...shortSteps,
   syncWindow,
   ...otherBadReleases,
+  missingSecret,
   releaseDuringSync,
   brokenAddOn,
   proberControl,
   drain,
   scaling,
+  surge,
   rotation,
   canaries,
   promotion,

@@ -4,6 +4,7 @@ import { readApplications } from '../../applications.ts'
 import { until } from '../until.ts'
 import { commit, refresh, synced } from './argocd.ts'
 import { smoke } from './first-sync.ts'
+import { followGuide } from './guide.ts'
 import type { Step } from './step.ts'
 
 const file = 'gitops/argocd/base/applications/argocd.yaml'
@@ -59,18 +60,16 @@ export const nextKubernetes: Step = {
 
 export const teardown: Step = {
   name: 'the service and its entry are taken down, and nothing of them stays',
-  run: async ({ kubernetes }) => {
-    const { kubectl, read } = kubernetes
-    const finalizers = JSON.stringify({ metadata: { finalizers: ['resources-finalizer.argocd.argoproj.io'] } })
-    await kubectl('-n', 'argocd', 'delete', 'application', 'root')
+  run: async (context) => {
+    await followGuide(context, 'kubectl --namespace argocd delete application root')
     const started = performance.now()
     for (const name of ['orders', 'gateway']) {
-      await kubectl('-n', 'argocd', 'patch', 'application', name, '--type=merge', '--patch', finalizers)
-      await kubectl('-n', 'argocd', 'delete', 'application', name, '--timeout=300s')
+      await followGuide(context, 'kubectl --namespace argocd patch', { orders: name })
+      await followGuide(context, 'kubectl --namespace argocd delete application orders', { orders: name })
     }
     for (const namespace of ['orders-local', 'gateway']) {
       await until(`the namespace ${namespace} is gone`, 5, async () =>
-        (await read(`/api/v1/namespaces/${namespace}`)) === undefined ? [] : ['it is there'],
+        (await context.kubernetes.read(`/api/v1/namespaces/${namespace}`)) === undefined ? [] : ['it is there'],
       )
     }
     return `${Math.round((performance.now() - started) / 1000)} s`
