@@ -5,7 +5,7 @@ import { DatabaseError } from './errors.ts'
 export type ContextName = 'org_id' | 'user_id' | 'held_digest' | 'service'
 
 /**
- * Returns `value.expiry.signature`, which the function signed_context of the database accepts until it expires (seconds since
+ * Returns `value.expiry.signature`, which the view signed_<name> of the database accepts until it expires (seconds since
  * 1970). The signature is hexadecimal. Throws a DatabaseError without a key.
  */
 export type SignContext = (name: ContextName, value: string) => string

@@ -114,14 +114,14 @@ export function openDatabase(
    * reason, and PostgreSQL cancels the statement because its connection is closed.
    */
   function readInTenant<Row extends object>(orgId: string, statement: Statement, signal?: AbortSignal): Promise<Row[]> {
-    const statements = () => [reading(setTenant(sign, orgId)), statement]
+    const statements = () => [reading(setTenant(sign, orgId), statement), statement]
     if (!signal) return read(statements)
     return withClient((client) => abortable(signal, runBurst(client, statements()))).then(lastRows<Row>)
   }
 
   /** A read of what a user may see in whatever organisation: the own row, the own memberships, their organisations. */
   function readAsUser<Row extends object>(userId: string, statement: Statement): Promise<Row[]> {
-    return read(() => [reading(setUser(sign, userId)), statement])
+    return read(() => [reading(setUser(sign, userId), statement), statement])
   }
 
   /** A statement on what belongs to whoever holds a secret, such as a session: the rows of the secret's SHA-256. */
@@ -131,12 +131,12 @@ export function openDatabase(
 
   /** The same for a read. */
   function readAsHolder<Row extends object>(digest: Buffer, statement: Statement): Promise<Row[]> {
-    return read(() => [reading(setHeld(sign, digest)), statement])
+    return read(() => [reading(setHeld(sign, digest), statement), statement])
   }
 
   /** Reads data that belongs to no organisation, such as keys, with the signed context of the service. */
   function readAsService<Row extends object>(statement: Statement): Promise<Row[]> {
-    return read(() => [reading(setService(sign)), statement])
+    return read(() => [reading(setService(sign), statement), statement])
   }
 
   // Contexts are signed once there is a connection: the wait for one does not count, and the time of the database is known.

@@ -31,7 +31,7 @@ const socketFaults = new Set([
 // pg reports these by message only.
 const driverFaults =
   /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (was closed|has encountered))/
-// Of the function signed_context: the key of this process is not registered yet or any more, or the clock jumped.
+// Of the function unverified_context: the key of this process is not registered yet or any more, or the clock jumped.
 const contextFaults = /^the context (is not signed with a known key|has expired)$/
 // 08 connection, 53 resources, 57P admin shutdown or crash, 25006 a former primary, 25P03 and 57014 a time limit, 55P03 a
 // lock that did not come free in time, 40001 and 40P01 a conflict with others.

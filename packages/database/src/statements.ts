@@ -2,9 +2,16 @@ import type { SignContext } from './context.ts'
 
 /**
  * A prepared statement: `name` is unique per text, values are sent apart from it. `lockTimeoutMs` is how long it may wait
- * for another transaction, if not as long as every statement.
+ * for another transaction, if not as long as every statement. With `onePlan`, PostgreSQL plans a read once per connection
+ * instead of each time, because one plan is the best for all values: a read by key took half the time.
  */
-export type Statement = { name: string; text: string; values: unknown[]; lockTimeoutMs?: number | undefined }
+export type Statement = {
+  name: string
+  text: string
+  values: unknown[]
+  lockTimeoutMs?: number | undefined
+  onePlan?: boolean
+}
 
 // What a transaction begins and ends with, and the settings that last as long as it.
 
@@ -47,8 +54,10 @@ export const actIn = (sign: SignContext, orgId: string) => ({
   values: [sign('org_id', orgId)],
 })
 
-export const reading = ({ name, text, values }: Statement) => ({
-  name: `${name}_reading`,
-  text: `${text}, set_config('transaction_read_only', 'on', true)`,
+/** The settings of a transaction that only reads with `statement`. */
+export const reading = ({ name, text, values }: Statement, { onePlan = false }: Pick<Statement, 'onePlan'>) => ({
+  name: `${name}_reading${onePlan ? '_with_one_plan' : ''}`,
+  text: `${text}, set_config('transaction_read_only', 'on', true)${onePlan ? withOnePlan : ''}`,
   values,
 })
+const withOnePlan = ", set_config('plan_cache_mode', 'force_generic_plan', true)"

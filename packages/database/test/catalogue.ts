@@ -23,22 +23,32 @@ const workerTables =
 /** What a worker deletes only of organisations and users that a policy lets it remove. */
 const removedTables = 'orders,order_events,event_positions,webhooks,projects,organisations,users,memberships,sessions'
 
-const user = `( SELECT (signed_context(''user_id''::text))::uuid AS signed_context)`
+/** The value of a signed setting as pg_get_expr prints it, in single spaces. */
+const signed = (name: string) =>
+  `COALESCE(( SELECT signed_${name}.value FROM signed_${name}), unverified_context(''${name}''::text))`
+const org = `( SELECT (${signed('org_id')})::uuid AS "coalesce")`
+const user = `( SELECT (${signed('user_id')})::uuid AS "coalesce")`
+const held = `( SELECT decode(${signed('held_digest')}, ''hex''::text) AS decode)`
 
-const held = `( SELECT decode(signed_context(''held_digest''::text), ''hex''::text) AS decode)`
+/** A policy's condition in single spaces. */
+const condition = (column: 'polqual' | 'polwithcheck') =>
+  `regexp_replace(pg_get_expr(${column}, polrelid), '\\s+', ' ', 'g')`
 
-/** Functions that read a key: each returns nothing without a signature. */
-const definers = 'signed_context(text),service_key(text)'
+/** Views that read the keys with the rights of their owner: each has no row without a signature. */
+const verifications = 'signed_org_id,signed_user_id,signed_held_digest,signed_service'
+
+/** The function that returns a key; nothing without a signature. */
+const definers = 'service_key(text)'
 
 /** Policies that bind what a worker deletes. */
 const workerDeletes = `
-  SELECT polrelid, polpermissive, pg_get_expr(polqual, polrelid) AS reads FROM pg_policy
+  SELECT polrelid, polpermissive, ${condition('polqual')} AS reads FROM pg_policy
   WHERE polcmd IN ('*', 'd') AND polroles && ARRAY[0::oid, 'orders_worker'::regrole::oid]`
 
 /** What a user may read in whatever organisation, and nothing else: the own memberships, and their organisations. */
 const ownPolicies = `
   SELECT 'memberships' AS own_table, '(user_id = ${user})' AS own_reads
-  UNION ALL SELECT 'organisations', E'(id IN ( SELECT memberships.org_id\n   FROM memberships\n  WHERE (memberships.user_id = ${user})))'`
+  UNION ALL SELECT 'organisations', '(id IN ( SELECT memberships.org_id FROM memberships WHERE (memberships.user_id = ${user})))'`
 
 /** Each rule's query finds what breaks it, by name. */
 const rules: Record<string, string> = {
@@ -50,9 +60,9 @@ const rules: Record<string, string> = {
       AND polroles <> ARRAY['orders_worker'::regrole::oid])`,
   'every policy compares the tenant, for reading and for writing': `
     SELECT name || ' ' || polname AS name FROM (${tenantTables}) JOIN pg_policy ON polrelid = tenant,
-      LATERAL (SELECT pg_get_expr(polqual, polrelid) AS reads, pg_get_expr(polwithcheck, polrelid) AS writes),
+      LATERAL (SELECT ${condition('polqual')} AS reads, ${condition('polwithcheck')} AS writes),
       LATERAL (SELECT CASE WHEN tenant = to_regclass('organisations') THEN 'id' ELSE 'org_id' END || ' = '
-        || '( SELECT (signed_context(''org_id''::text))::uuid AS signed_context)' AS mine)
+        || '${org}' AS mine)
     WHERE polpermissive AND polroles <> ARRAY['orders_worker'::regrole::oid]
       AND NOT (polcmd = 'r' AND EXISTS (SELECT FROM (${ownPolicies}) WHERE own_table = name AND own_reads = reads))
       AND (polcmd IN ('*', 'r', 'w', 'd') AND reads IS DISTINCT FROM '(' || mine || ')'
@@ -61,11 +71,11 @@ const rules: Record<string, string> = {
     SELECT relname AS name FROM pg_class WHERE oid IN (to_regclass('users'), to_regclass('revoked_tokens'))
       AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (
         SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polcmd = '*'
-          AND pg_get_expr(polqual, polrelid) LIKE '%= ${user})' AND pg_get_expr(polwithcheck, polrelid) LIKE '%= ${user})'))`,
+          AND ${condition('polqual')} LIKE '%= ${user})' AND ${condition('polwithcheck')} LIKE '%= ${user})'))`,
   'what belongs to who holds a secret is bound to it': `
     SELECT relname AS name FROM pg_class WHERE oid IN (to_regclass('sessions'), to_regclass('sign_ins'))
       AND NOT (relrowsecurity AND relforcerowsecurity AND (
-        SELECT array_agg(polcmd::text || ' ' || pg_get_expr(polqual, polrelid) || ' ' || pg_get_expr(polwithcheck, polrelid)
+        SELECT array_agg(polcmd::text || ' ' || ${condition('polqual')} || ' ' || ${condition('polwithcheck')}
           ORDER BY polname) FROM pg_policy WHERE polrelid = pg_class.oid
         ) IS NOT DISTINCT FROM ARRAY['* (expires_at < now()) false', '* (digest = ${held}) (digest = ${held})'])`,
   'unique keys lead with the tenant': `
@@ -76,7 +86,11 @@ const rules: Record<string, string> = {
   'views run with the rights of who asks': `
     SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE ${ours('nspname')} AND (relkind = 'm' OR relkind = 'v'
+      AND NOT (relname = ANY ('{${verifications}}'::text[]) AND coalesce(reloptions, '{}') = '{security_barrier=true}'::text[])
       AND NOT coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}'::text[])`,
+  'a verification compares the signature': `
+    SELECT name FROM unnest('{${verifications}}'::text[]) AS name
+    WHERE pg_get_viewdef(to_regclass(name)) !~ format('sha256.*%s:.*right.*%s.*now', substr(name, 8), 'app.' || substr(name, 8))`,
   'no function runs with the rights of another': `
     SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
     WHERE ${ours('nspname')} AND prosecdef AND has_function_privilege('orders_app', p.oid, 'EXECUTE')

@@ -32,7 +32,7 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     ['row security binds the owner: order_events'],
   ],
   'a policy for reading only': [
-    'ALTER POLICY tenant ON outbox RENAME TO old; DROP POLICY old ON outbox; CREATE POLICY tenant ON outbox FOR SELECT USING (org_id = (SELECT signed_context($$org_id$$)::uuid))',
+    'ALTER POLICY tenant ON outbox RENAME TO old; DROP POLICY old ON outbox; CREATE POLICY tenant ON outbox FOR SELECT USING (org_id = (SELECT coalesce((SELECT value FROM signed_org_id), unverified_context($$org_id$$))::uuid))',
     [
       'every command has a policy: outbox a',
       'every command has a policy: outbox w',
@@ -40,7 +40,7 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     ],
   ],
   'a policy without WITH CHECK': [
-    'DROP POLICY tenant ON orders; CREATE POLICY tenant ON orders USING (org_id = (SELECT signed_context($$org_id$$)::uuid))',
+    'DROP POLICY tenant ON orders; CREATE POLICY tenant ON orders USING (org_id = (SELECT coalesce((SELECT value FROM signed_org_id), unverified_context($$org_id$$))::uuid))',
     ['every policy compares the tenant, for reading and for writing: orders tenant'],
   ],
   'a second policy that lets all rows be read': [
@@ -112,8 +112,16 @@ const violations: Record<string, [sql: string, found: string[]]> = {
     ['every policy compares the tenant, for reading and for writing: orders tenant'],
   ],
   'a verification whose names the caller resolves': [
-    'ALTER FUNCTION signed_context RESET search_path',
-    ['no function runs with the rights of another: signed_context(text)'],
+    'ALTER FUNCTION service_key RESET search_path',
+    ['no function runs with the rights of another: service_key(text)'],
+  ],
+  'a verification that does not compare the signature': [
+    'CREATE OR REPLACE VIEW signed_org_id WITH (security_barrier) AS SELECT current_setting($$app.org_id$$, true) AS value',
+    ['a verification compares the signature: signed_org_id'],
+  ],
+  'a verification that shows rows to a function of the caller': [
+    'ALTER VIEW signed_user_id RESET (security_barrier)',
+    ['views run with the rights of who asks: signed_user_id'],
   ],
   'a key that the service may read': [
     'GRANT SELECT (inner_key) ON context_keys TO orders_app; GRANT SELECT ON service_keys TO orders_worker',

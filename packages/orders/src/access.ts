@@ -83,4 +83,5 @@ const selectAccess = (userId: string, orgId: string | undefined, jti: string): S
       ORDER BY org_id = u.home_org_id DESC, created_at, org_id LIMIT 1) m ON true
     WHERE u.id = $1`,
   values: [userId, orgId ?? null, jti],
+  onePlan: true,
 })

@@ -30,6 +30,7 @@ export function selectOrders(orgId: string, ids: string[]): Statement {
     name: 'select_orders',
     text: `SELECT ${columns} FROM orders WHERE org_id = $1 AND id = ANY($2)`,
     values: [orgId, ids],
+    onePlan: true,
   }
 }
 
@@ -39,13 +40,12 @@ export function selectPage(orgId: string, filter: OrderFilter, limit: number, af
   if (after) {
     query = query.where(sql<boolean>`(created_at, id) < (${after.created_at}::timestamptz, ${after.id})`)
   }
-  return prepared(
-    query
-      .orderBy('created_at', 'desc')
-      .orderBy('id', 'desc')
-      .limit(limit + 1)
-      .compile(),
-  )
+  const page = query
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  // The best plan of a filter depends on its values, such as the text that is searched.
+  return { ...prepared(page.compile()), onePlan: Object.values(filter).every((value) => value === undefined) }
 }
 
 export function filtered(db: Kysely<Tables>, orgId: string, filter: OrderFilter) {

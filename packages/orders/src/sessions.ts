@@ -94,6 +94,7 @@ const selectSession = (digest: Buffer): Statement => ({
       expires_at < least(now() + interval '29 minutes', ends_at) AS stale
     FROM sessions WHERE digest = $1 AND expires_at > now()`,
   values: [digest],
+  onePlan: true,
 })
 
 const touchSession = (digest: Buffer): Statement => ({
