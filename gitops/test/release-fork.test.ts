@@ -84,19 +84,16 @@ t.test('adopt refuses a repository that previews cannot follow', async (t) => {
   const before = repository.tip()
   const adopt = (url: string) => ['adopt', '--repo', url, ...facts.slice(2), 'shop.example.net']
 
-  await refuses(
-    t,
-    repository,
-    adopt('https://gitlab.com/group/subgroup/shop'),
-    /without a subgroup, which previews cannot follow/,
-  )
-  await refuses(
-    t,
-    repository,
-    adopt('https://gitlab.com/group/subgroup/shop.git'),
-    /without a subgroup, which previews cannot follow/,
-  )
-  await refuses(t, repository, adopt('https://gitlab.com/shop'), /give the URL of its page/)
+  for (const url of [
+    'https://github.com/group/subgroup/shop',
+    'https://github.com/group/subgroup/shop.git',
+    'https://gitlab.com/group/shop',
+    'https://gitlab.example.net:8443/group/shop',
+    'https://bitbucket.org/group/shop',
+  ]) {
+    await refuses(t, repository, adopt(url), /previews cannot follow a subgroup or another forge/)
+  }
+  await refuses(t, repository, adopt('https://github.com/shop'), /give the URL of its page/)
 
   t.equal(repository.tip(), before, 'nothing is written')
 })

@@ -3,7 +3,7 @@ export const limits = {
   headersTimeout: 5000,
   /** Requests of one connection, so that clients spread over new servers. */
   requestsPerSocket: 1000,
-  /** A whole request. Streams of an import may take longer; every other body is given bodyTimeout. */
+  /** A whole request, such as the body of an import; every other body is given bodyTimeout. */
   requestTimeout: 3_600_000,
   bodyTimeout: 10_000,
   /** Without a byte either way. */

@@ -27,7 +27,7 @@ t.test('no cell of an export is a formula, wherever a spreadsheet splits it', as
     `'${start}1`,
   ])
   for (const [i, text] of texts.entries()) {
-    const placed = await place({ id: `order-${i}`, amount: 1, description: text, metadata: { [text]: text } })
+    const placed = await place({ id: `order-${i}`, amount: 1, description: text, metadata: { a: 'x', [text]: text } })
     t.equal(placed.status, 201)
   }
   for (const fields of ['all', 'import']) {
@@ -43,7 +43,7 @@ t.test('no cell of an export is a formula, wherever a spreadsheet splits it', as
   t.match(imported.json, { placed_count: texts.length, refused_count: 0 })
   for (const [i, text] of texts.entries()) {
     const { json } = await other.send('GET', `/orders/order-${i}`)
-    t.same([json.description, json.metadata], [text, { [text]: text }], 'an import reads it back unchanged')
+    t.same([json.description, json.metadata], [text, { a: 'x', [text]: text }], 'an import reads it back unchanged')
   }
 })
 

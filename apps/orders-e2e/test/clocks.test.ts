@@ -12,6 +12,7 @@ t.test('control: every way to read it is found', async (t) => {
     'x(Date.now)',
     'new Date().toISOString()',
     'new Date( )',
+    'const now = new Date',
     'Date()',
     'Temporal.Now.instant()',
   ]) {

@@ -11,14 +11,14 @@ export async function until(
   pauseMs = 1000,
   say: (line: string) => void = console.log,
 ): Promise<void> {
-  const deadline = Date.now() + minutes * 60_000
+  const deadline = performance.now() + minutes * 60_000
   let told = ''
   for (;;) {
     const open = (await why().catch((error: Error) => [error.message])).join('\n  ')
     if (open === '') return say(`${what}: done`)
     if (open !== told) say(`${what}:\n  ${open}`)
     told = open
-    if (Date.now() > deadline) throw new Error(`${what} took longer than ${minutes} min:\n  ${open}`)
+    if (performance.now() > deadline) throw new Error(`${what} took longer than ${minutes} min:\n  ${open}`)
     await delay(pauseMs)
   }
 }

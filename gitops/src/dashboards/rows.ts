@@ -1,5 +1,5 @@
 import type { Graph } from './panels.ts'
-import { asked, latency, processes, quantile, rate, requests, target, worker } from './queries.ts'
+import { asked, latency, ordinary, processes, quantile, rate, requests, target, worker } from './queries.ts'
 
 const requestsRow: Graph[] = [
   {
@@ -11,9 +11,10 @@ const requestsRow: Graph[] = [
   },
   {
     title: 'Refusals and errors by status',
-    description: 'Answers with a status of 400 or more in a second; from 500 on they are ours, below the callers’.',
+    description:
+      'Ordinary requests with a status of 400 or more in a second; from 500 on they are ours, below the callers’.',
     unit: 'reqps',
-    queries: [{ expr: `sum by (status) (${requests(`${asked},status=~"[45].."`)})`, legend: '{{status}}' }],
+    queries: [{ expr: `sum by (status) (${requests(`${ordinary},status=~"[45].."`)})`, legend: '{{status}}' }],
   },
   {
     title: 'Time to answer',

@@ -9,12 +9,16 @@ import type { Snapshot } from './snapshot.ts'
 /** What a fork changes: where its repository and its images are, and the domain that its hosts are below. */
 export type Facts = { repository: string; registry: string; domain: string }
 
-/** The generator of previews follows the pull requests of OWNER/NAME: it cannot follow a repository in a subgroup. */
-const repositoryUrl = /^https:\/\/[\w.-]+(?::\d+)?(?:\/[\w.-]+){2}$/
+/**
+ * The generator of previews follows the pull requests of OWNER/NAME on GitHub, or on a server of one's own with GitHub's API.
+ * It cannot follow a repository in a subgroup, or on another forge.
+ */
+const repositoryUrl =
+  /^https:\/\/(?![\w.-]*(?:gitlab|bitbucket|codeberg|gitea|azure)[\w.-]*[:/])[\w.-]+(?::\d+)?(?:\/[\w.-]+){2}$/
 const patterns: Record<keyof Facts, [RegExp, string]> = {
   repository: [
     repositoryUrl,
-    'the URL of its page, https://HOST/OWNER/NAME without a subgroup, which previews cannot follow',
+    'the URL of its page on GitHub, https://HOST/OWNER/NAME, because previews cannot follow a subgroup or another forge',
   ],
   registry: [/^[a-z0-9.-]+(?::\d+)?(?:\/[a-z0-9._-]+)+$/, 'HOST/OWNER in small letters'],
   domain: [/^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$/, 'a domain name in small letters'],

@@ -26,7 +26,11 @@ const facts = {
   values: [],
 }
 
-const contextKey = { name: 'context_key', text: "SELECT coalesce((SELECT value FROM signed_service), unverified_context('service'))", values: [] }
+const contextKey = {
+  name: 'context_key',
+  text: "SELECT coalesce((SELECT value FROM signed_service), unverified_context('service'))",
+  values: [],
+}
 
 const schema = { name: 'schema', text: 'SELECT name FROM kysely_migration', values: [] }
 

@@ -53,7 +53,9 @@ type Node = {
 function readWhole(node: Node, limited = false): string[] {
   const { 'Node Type': type, 'Relation Name': table, 'Index Name': index, 'Index Cond': condition, Plans = [] } = node
   // context_keys has two rows.
-  const whole = (type === 'Seq Scan' && table !== 'context_keys') || (type.startsWith('Index') && index?.endsWith('_pkey') && !condition)
+  const whole =
+    (type === 'Seq Scan' && table !== 'context_keys') ||
+    (type.startsWith('Index') && index?.endsWith('_pkey') && !condition)
   return [
     ...(whole && !limited ? [`${type} of ${table}`] : []),
     ...Plans.flatMap((child) => readWhole(child, limited || type === 'Limit')),

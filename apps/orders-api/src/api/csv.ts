@@ -52,7 +52,7 @@ const first = new RegExp(`^(?='*[${starts}\\t\\r])`)
 const firstWritten = new RegExp(`^'(?='*[${starts}\\t\\r])`)
 const later = new RegExp(`([${separators}])(?=['"]*[${starts}])`, 'g')
 const laterWritten = new RegExp(`([${separators}])'(?=['"]*[${starts}])`, 'g')
-const inJson = new RegExp(`(?<=[${separators}])[${starts}]`, 'g')
+const inJson = new RegExp(`(?<=[${separators}]['"]*)[${starts}]`, 'g')
 
 /** A text that no spreadsheet calculates: with a quote before each place that would start a formula. */
 export const neutralise = (text: string): string => text.replace(later, "$1'").replace(first, "'")

@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createCluster } from '@orders/database/testing'
 import autocannon from 'autocannon'
 import t, { type Test } from 'tap'
-import { serve, startWorker } from '../src/faults/service-process.ts'
-import { connect } from '../src/faults/session.ts'
+import { serve, startWorker } from '../../src/faults/service-process.ts'
+import { connect } from '../../src/faults/session.ts'
 
 const lines = 1_000_000
 const maxMb = 300

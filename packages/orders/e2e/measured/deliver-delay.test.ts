@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { newOrganisation } from '@orders/database/testing'
 import t, { type Test } from 'tap'
-import { type Received, startReceivers, startWebhooks, startWorking, type Worker } from '../test/receivers.ts'
-import { until } from '../test/service.ts'
+import { type Received, startReceivers, startWebhooks, startWorking, type Worker } from '../../test/receivers.ts'
+import { until } from '../../test/service.ts'
 
 /** Milliseconds from the event's time to its arrival, for each message to a healthy receiver. */
 const delaysOf = (received: Received[], isHealthy: (path: string) => boolean) =>

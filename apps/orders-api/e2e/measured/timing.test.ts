@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { newGuestKeys } from '../src/access/guest-tokens.ts'
-import { makeWorld } from '../test/access/world.ts'
-import { type Service, startService } from '../test/service.ts'
+import { newGuestKeys } from '../../src/access/guest-tokens.ts'
+import { makeWorld } from '../../test/access/world.ts'
+import { type Service, startService } from '../../test/service.ts'
 
 const GUEST_KEYS = await newGuestKeys('test-key')
 const rounds = 1500
