@@ -7,6 +7,8 @@ import { type OrderRow, orderColumns } from './row.ts'
 
 /** Each export holds a connection for as long as its reader takes. */
 const maxExports = 4
+/** Of the pool. Scans have as much, streams a fifth, and at least a fifth is left for writes and reads of a few rows. */
+const shareOfPool = 0.3
 /** Rows that are in memory at once. A row has up to 70 kB: a client that reads 16 KiB/s takes ten of them in 43 s. */
 const fewRows = 10
 /** Rows in memory after a group of small ones: a round trip for each ten of these would take longer than they do. */
@@ -16,14 +18,14 @@ const smallRow = 6000
 
 /** Reading of all orders at once. */
 export function createExporting(database: Database) {
-  const atOnce = Math.max(1, Math.min(maxExports, Math.floor(database.poolState().max * 0.4)))
+  const atOnce = Math.max(1, Math.min(maxExports, Math.floor(database.poolState().max * shareOfPool)))
   let running = 0
 
   /**
    * Hands every order that the filter lets through to `onRows`, newest first, in groups of at most a hundred, from one snapshot
    * of the database; at least once, if with no order at all. It waits for each promise that `onRows` returns, for a
    * minute at most, and ends with its error. Throws OVERLOADED if four exports are running in
-   * this process, or as many as two of five connections of its pool.
+   * this process, or as many as three of ten connections of its pool.
    */
   async function exportOrders(
     orgId: string,

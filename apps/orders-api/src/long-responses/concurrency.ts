@@ -32,7 +32,10 @@ export const defaultConcurrency = Object.entries(defaults)
   .join(',')
 
 function readLimits(setting: string | undefined, scans: number): Record<ConcurrencyLimit, number> {
-  const preset = { ...defaults, scans: Math.max(1, Math.min(defaults.scans, scans)) }
+  const most = Math.max(1, Math.min(defaults.scans, scans))
+  // One organisation must not take all.
+  const ofOne = Math.max(1, most - 1)
+  const preset = { ...defaults, scans: most, 'org-scans': ofOne, 'user-scans': ofOne }
   if (!setting) return preset
   const pairs = setting.split(',').map((text) => text.split('='))
   return { ...preset, ...Object.fromEntries(pairs.map(([name, limit]) => [name, Number(limit)])) }

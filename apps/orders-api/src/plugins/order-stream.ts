@@ -17,9 +17,12 @@ type Options = {
 
 const beatMs = 10_000
 
-/** The hub of order events. It uses at most two of five connections of the pool. */
+/** Of the connections to the database, for events of all streams: see shareOfPool of exports and scans. */
+const shareOfPool = 0.2
+
+/** The hub of order events. */
 async function orderStream(app: FastifyInstance, { databaseUrl, patienceMs = 20_000 }: Options) {
-  const reads = Math.max(1, Math.floor(app.database.poolState().max * 0.4))
+  const reads = Math.max(1, Math.floor(app.database.poolState().max * shareOfPool))
   const stream = createHub({ app, patienceMs, reads })
   app.decorate('orderStream', stream)
   let notifications: ReturnType<typeof listen> | undefined
