@@ -45,12 +45,13 @@ async function gatewayValues(folder: string): Promise<Record<string, string>> {
   }
 }
 
-/** Definitions that a release puts into its chart, or that a chart of another repository has. */
-const definitions = (program: string, path: string) => async () => {
+/** Definitions that a release puts into its chart, or that a chart of another repository has, except those of `omitted`. */
+const definitions = (program: string, path: string, omitted: string[] = []) => async () => {
   const folder = await ofProgram(program, path)
   const files: Record<string, string> = {}
   for (const name of await readdir(folder)) {
-    if (name !== 'kustomization.yaml') files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
+    if (name === 'kustomization.yaml' || omitted.includes(name)) continue
+    files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
   }
   return files
 }
@@ -165,6 +166,11 @@ const routesOfRollouts: Manifest[] = [
   },
 ]
 
+/** Definitions of External Secrets that `crds` in its values turns off. */
+const notCreated = ['clusterexternalsecrets', 'clusterpushsecrets', 'clustersecretstores', 'pushsecrets']
+  .map((name) => `external-secrets.io_${name}.yaml`)
+  .concat('generators.external-secrets.io_clustergenerators.yaml')
+
 const chartSources: Record<string, ChartSource> = {
   'argo-cd': manifests(async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex), argocd),
   'argo-rollouts': manifests(
@@ -187,7 +193,7 @@ const chartSources: Record<string, ChartSource> = {
   'external-secrets': ownChart(
     'external-secrets',
     'deploy/charts/external-secrets',
-    definitions('external-secrets', 'config/crds/bases'),
+    definitions('external-secrets', 'config/crds/bases', notCreated),
   ),
   'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
   'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
