@@ -1,5 +1,5 @@
 /**
- * Runs one target (`test` by default) of every project that has it (or of `--projects a,b`), and ends with `N passed, N failed` over all of them.
+ * Runs one target (`test` by default) of every project that has it, and ends with `N passed, N failed` over all of them.
  * Nx shows little of a task that passed, so the counts come from the TAP report that each task leaves, cached or not.
  */
 import { spawn } from 'node:child_process'
@@ -7,12 +7,9 @@ import { once } from 'node:events'
 import { globSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { readReport } from './tap-report.ts'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { projects: { type: 'string' } } })
-const [target = 'test'] = positionals
-const chosen = values.projects?.split(',')
+const [target = 'test'] = process.argv.slice(2)
 const root = process.cwd()
 
 const readJson = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8'))
@@ -23,28 +20,15 @@ const projects = globSync(
 )
   .map((file) => ({ folder: join(file, '..'), ...readJson(file) }))
   .filter(({ scripts }) => scripts?.[target] !== undefined)
-  .filter(({ nx }) => chosen?.includes(nx.name) ?? true)
   .map(({ folder, nx }) => ({ name: nx.name as string, report: join(root, folder, '.tap', `${target}.tap`) }))
   .sort((a, b) => a.name.localeCompare(b.name))
-
-const names = projects.map(({ name }) => name)
-const unknown = chosen?.filter((name) => !names.includes(name)) ?? []
-if (unknown.length > 0) {
-  console.error(`No project ${unknown.join(', ')} has a ${target} script. These have: ${names.join(', ')}.`)
-  process.exit(2)
-}
-
-const only = values.projects === undefined ? [] : ['--projects', values.projects]
 
 // A report of an earlier run must never stand in for one that this run failed to write.
 for (const { report } of projects) rmSync(report, { force: true })
 
 const nx = createRequire(join(root, 'package.json')).resolve('nx/bin/nx.js')
 // One project after another: each runs its files side by side already, and some of them measure time.
-const run = spawn(process.execPath, [nx, 'run-many', '-t', target, '--parallel=1', ...only], {
-  cwd: root,
-  stdio: 'inherit',
-})
+const run = spawn(process.execPath, [nx, 'run-many', '-t', target, '--parallel=1'], { cwd: root, stdio: 'inherit' })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => run.kill(signal))
 const [exitCode, signal] = await once(run, 'exit')
 

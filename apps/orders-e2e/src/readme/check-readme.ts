@@ -1,7 +1,7 @@
 /**
- * Runs what the README shows, in a fresh clone: `check-readme.ts start|test [root|plain] [PROJECT...]`.
+ * Runs what the README shows, in a fresh clone: `check-readme.ts start|test [root|plain]`.
  * `start` starts the service, sends the curl lines, presses Ctrl-C and looks for processes left behind; `test` runs the
- * tests and ends with their last line. With projects, it runs their tests alone.
+ * tests and ends with their last line.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -18,9 +18,9 @@ const repository = join(import.meta.dirname, '../../../..')
 const readyWithinMs = 300_000
 const goneWithinMs = 15_000
 
-const [what, user = 'plain', ...projects] = process.argv.slice(2)
+const [what, user = 'plain'] = process.argv.slice(2)
 if ((what !== 'start' && what !== 'test') || (user !== 'root' && user !== 'plain')) {
-  console.error('Say what to run and as whom: check-readme.ts start|test [root|plain] [PROJECT...].')
+  console.error('Say what to run and as whom: check-readme.ts start|test [root|plain].')
   process.exit(2)
 }
 const readme = parseReadme(readFileSync(join(repository, 'README.md'), 'utf8'))
@@ -40,9 +40,8 @@ try {
 
 /** The last line is that of the tests, so nothing is printed after it. */
 async function checkTest(clone: Clone): Promise<boolean> {
-  const command = [readme.test, ...(projects.length > 0 ? ['--', '--projects', projects.join()] : [])].join(' ')
-  console.log(`${user}: ${command}`)
-  const [code] = await once(clone.run(command, { stdio: ['ignore', 'inherit', 'inherit'] }), 'exit')
+  console.log(`${user}: ${readme.test}`)
+  const [code] = await once(clone.run(readme.test, { stdio: ['ignore', 'inherit', 'inherit'] }), 'exit')
   return code === 0
 }
 
