@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import http from 'node:http'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { createScratchDatabase } from '@orders/database/testing'
 import type { Client } from 'pg'
 import t, { type Test } from 'tap'
+import { startAttack } from '../src/faults/attackers.ts'
 import { until } from '../src/faults/careless-database.ts'
 import { keepAlive, send } from '../src/faults/http.ts'
 import { serve } from '../src/faults/service-process.ts'
@@ -52,36 +52,6 @@ async function prepare(t: Test) {
 
 const prepared = await prepare(t)
 
-const range = () => {
-  const to = new Date()
-  return `from=${new Date(to.getTime() - days * 86_400_000).toISOString()}&to=${to.toISOString()}`
-}
-const statistics = () => `/api/v1/orders/stats?${range()}`
-const search = (n = Math.random()) => `/api/v1/orders?q=nothing-${n}`
-
-/** Clients that send one such request after the other until they are stopped; counts the statuses. */
-function attack(url: string, { authorization }: Guest, path: () => string) {
-  const statuses: Record<string, number> = {}
-  let running = true
-  const agent = keepAlive()
-  const work = Array.from({ length: attackers }, async () => {
-    while (running) {
-      const options = { headers: { authorization }, agent, timeoutMs: 60_000 }
-      const status = await send(`${url}${path()}`, options).then(({ status }) => status, String)
-      statuses[status] = (statuses[status] ?? 0) + 1
-      if (status !== 200) await delay(100)
-    }
-  })
-  return {
-    statuses,
-    async stop() {
-      running = false
-      await Promise.all(work)
-      agent.destroy()
-    },
-  }
-}
-
 /** Places, reads and lists orders, one request after the other: failures, and the time that the slowest hundredth takes. */
 async function use(url: string, { authorization }: Guest) {
   const times: number[] = []
@@ -105,26 +75,22 @@ async function use(url: string, { authorization }: Guest) {
   return { failures, p99: times.sort((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1] ?? 0 }
 }
 
-async function compare(t: Test, url: string, path: () => string) {
+async function compare(t: Test, url: string, kind: 'statistics' | 'searches') {
   const { noisy, quiet } = prepared
   await use(url, quiet) // connections and plans
   const before = await use(url, quiet)
-  const attacking = attack(url, noisy, path)
-  await until(async () => (attacking.statuses[200] ?? 0) > 0)
+  const attacking = await startAttack({ url, authorization: noisy.authorization, kind, clients: attackers, days })
   const during = await use(url, quiet)
-  await attacking.stop()
+  const statuses = await attacking.stop()
   t.comment(`p99 ${Math.round(before.p99)} ms before, ${Math.round(during.p99)} ms during the attack`)
-  t.comment(`the attackers got ${JSON.stringify(attacking.statuses)}`)
+  t.comment(`the attackers got ${JSON.stringify(statuses)}`)
   t.strictSame(before.failures, [])
-  return { ...during, allowed: Math.max(maxSlowdown * before.p99, floorMs), statuses: attacking.statuses }
+  return { ...during, allowed: Math.max(maxSlowdown * before.p99, floorMs), statuses }
 }
 
-for (const [name, path] of [
-  ['statistics', statistics],
-  ['searches', () => search()],
-] as const) {
-  t.test(`16 concurrent ${name} of one organisation fail no request of another`, async (t) => {
-    const { failures, p99, allowed, statuses } = await compare(t, prepared.url, path)
+for (const kind of ['statistics', 'searches'] as const) {
+  t.test(`16 concurrent ${kind} of one organisation fail no request of another`, async (t) => {
+    const { failures, p99, allowed, statuses } = await compare(t, prepared.url, kind)
 
     t.strictSame(failures, [])
     t.ok(p99 <= allowed, `p99 ${Math.round(p99)} ms of at most ${Math.round(allowed)} ms`)
@@ -140,7 +106,10 @@ t.test('PostgreSQL cancels a search whose client has left', async (t) => {
   await slowDown(admin)
   t.teardown(() => admin.query('DROP POLICY slow ON orders'))
   for (let n = 0; n < 4; n++) {
-    const request = http.get(`${url}${search(n)}`, { headers: { authorization: noisy.authorization }, agent: false })
+    const request = http.get(`${url}/api/v1/orders?q=nothing-${n}`, {
+      headers: { authorization: noisy.authorization },
+      agent: false,
+    })
     request.on('error', () => {})
     await until(async () => (await ageOfSearch(admin)) !== undefined)
     request.destroy()
@@ -158,7 +127,7 @@ t.test('without the limits, the same searches fail or delay requests of another 
   const limits = { CONCURRENCY_LIMITS: 'scans=100,org-scans=100,user-scans=100', DATABASE_POOL_MAX: '4' }
   const { url } = await serve(t, { ...prepared.settings, ...limits })
 
-  const { failures, p99, allowed } = await compare(t, url, () => search())
+  const { failures, p99, allowed } = await compare(t, url, 'searches')
 
   t.ok(failures.length > 0 || p99 > allowed, `${failures.length} failures, p99 ${Math.round(p99)} ms`)
 })

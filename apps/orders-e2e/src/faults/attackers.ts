@@ -1,0 +1,58 @@
+/**
+ * Clients that send one expensive read after the other until they are stopped. They run in a thread of their own, so that
+ * their work does not count as a delay of the service.
+ */
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { keepAlive, send } from './http.ts'
+
+type Attack = { url: string; authorization: string; kind: keyof typeof paths; clients: number; days: number }
+
+const msOfDay = 86_400_000
+
+const paths = {
+  statistics: ({ days }: Attack) => {
+    const to = new Date()
+    return `/api/v1/orders/stats?from=${new Date(to.getTime() - days * msOfDay).toISOString()}&to=${to.toISOString()}`
+  },
+  searches: () => `/api/v1/orders?q=nothing-${Math.random()}`,
+}
+
+/** Resolves after the first answer with 200. `stop` returns how many answers had each status. */
+export async function startAttack(attack: Attack): Promise<{ stop: () => Promise<Record<string, number>> }> {
+  const thread = new Worker(new URL(import.meta.url), { workerData: attack })
+  await once(thread, 'message')
+  return {
+    async stop() {
+      const ended = once(thread, 'message')
+      thread.postMessage('stop')
+      const [statuses] = await ended
+      return statuses
+    },
+  }
+}
+
+async function run(attack: Attack, port: NonNullable<typeof parentPort>): Promise<void> {
+  const statuses: Record<string, number> = {}
+  const agent = keepAlive()
+  let running = true
+  port.once('message', () => {
+    running = false
+  })
+  const work = Array.from({ length: attack.clients }, async () => {
+    while (running) {
+      const options = { headers: { authorization: attack.authorization }, agent, timeoutMs: 60_000 }
+      const path = paths[attack.kind](attack)
+      const status = await send(`${attack.url}${path}`, options).then(({ status }) => status, String)
+      statuses[status] = (statuses[status] ?? 0) + 1
+      if (status === 200 && statuses[200] === 1) port.postMessage('begun')
+      if (status !== 200) await delay(100)
+    }
+  })
+  await Promise.all(work)
+  agent.destroy()
+  port.postMessage(statuses)
+}
+
+if (!isMainThread && parentPort) await run(workerData as Attack, parentPort)
