@@ -5,7 +5,7 @@ import { join } from 'node:path'
  * What asks the process for the time of day: durations are measured with performance.now(), and instants come from the
  * database. A date made of a given value is none.
  */
-const clockReads = /\bDate\.now\b|\bnew Date\b(?!\(\s*[^\s)])|(?<!new )\bDate\(\s*\)|\bTemporal\.Now\b/
+const clockReads = /\bDate\.now\b|\bnew Date\b(?!\()|\bnew Date\(\s*\)|(?<!new )\bDate\(\s*\)|\bTemporal\.Now\b/
 
 /** The lines of a source that read the clock of the process, counted from 1. */
 export const linesWithClockReads = (source: string): number[] =>

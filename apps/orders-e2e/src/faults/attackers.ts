@@ -7,14 +7,20 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { keepAlive, send } from './http.ts'
 
-type Attack = { url: string; authorization: string; kind: keyof typeof paths; clients: number; days: number }
-
-const msOfDay = 86_400_000
+type Attack = {
+  url: string
+  authorization: string
+  kind: keyof typeof paths
+  clients: number
+  /** Of statistics, in milliseconds since 1970. */
+  range: { from: number; to: number }
+}
 
 const paths = {
-  statistics: ({ days }: Attack) => {
-    const to = new Date()
-    return `/api/v1/orders/stats?from=${new Date(to.getTime() - days * msOfDay).toISOString()}&to=${to.toISOString()}`
+  // Each request asks for another range or text, because equal ones share a read.
+  statistics: ({ range: { from, to } }: Attack) => {
+    const first = new Date(from + Math.random() * 1000).toISOString()
+    return `/api/v1/orders/stats?from=${first}&to=${new Date(to).toISOString()}`
   },
   searches: () => `/api/v1/orders?q=nothing-${Math.random()}`,
 }
