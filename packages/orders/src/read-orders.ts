@@ -1,5 +1,5 @@
 import type { Database } from '@orders/database'
-import type { Order, OrderEvent, OrderFilter, OrderPage, OrderStats } from '@orders/schema'
+import type { Order, OrderEvent, OrderFilter, OrderPage } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { notFound } from './change-order.ts'
 import { createCursors } from './cursor.ts'
@@ -12,8 +12,6 @@ import { selectStatistics } from './statistics-repository.ts'
 
 /** `hasMore`: later events follow the last one of `events`. */
 export type EventPage = { events: OrderEvent[]; hasMore: boolean }
-
-type Statistics = OrderStats['data'][number]
 
 type Page = { filter: OrderFilter; limit: number; cursor: string | undefined }
 
@@ -116,23 +114,18 @@ export function createReading(database: Database, history: EventStore, cursorKey
   }
 
   /**
-   * Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339. `now` in milliseconds
-   * since 1970 decides only which part of a day is read.
+   * Counts and exact sums per UTC day, currency and status of orders created in [from, to), RFC 3339, as the JSON text of
+   * OrderStats.data. `now` in milliseconds since 1970 decides only which part of a day is read.
    */
   async function orderStats(
     orgId: string,
     { from, to, now }: { from: string; to: string; now: number },
     signal?: AbortSignal,
-  ): Promise<OrderStats['data']> {
+  ): Promise<string> {
     const statement = selectStatistics(orgId, splitRange(from, to, now))
-    const rows = await database.readInTenant<{ line: string }>(orgId, statement, signal)
-    return rows.map(({ line }) => parseStatistics(line))
+    const [row] = await database.readInTenant<{ data: string }>(orgId, statement, signal)
+    return row?.data ?? '[]'
   }
 
   return { getOrder, listOrders, listEvents, orderStats, idle: () => Promise.all([byId.idle(), pages.idle()]) }
-}
-
-function parseStatistics(line: string): Statistics {
-  const [day, currency, status, count, sum] = line.split(' ') as [string, string, Statistics['status'], string, string]
-  return { day, currency, status, count: Number(count), sum }
 }

@@ -4,11 +4,10 @@ import type { StatisticsRange } from './statistics-range.ts'
 /**
  * Counts and exact sums per UTC day, currency and status, in this order. The rollup and the changes that are not folded into
  * it yet are read in one snapshot, so an order counts as soon as it is committed. Until the backfill has completed, all
- * of the range is read from orders. Returns { line } for parseStatistics: "day currency status count
- * sum".
+ * of the range is read from orders. Returns { data }, the JSON text of OrderStats.data: no text in it needs an escape.
  *
- * Only the few latest changes are added up, and each row is one text: with 8,400 rows, a GROUP BY over all of them took 7 ms
- * more, and five columns took 9 ms more of Node.
+ * Only the few latest changes are added up: with 8,400 rows, a GROUP BY over all of them took 7 ms more. PostgreSQL writes
+ * the text, because the event loop of Node would delay every other request meanwhile.
  */
 export function selectStatistics(orgId: string, { from, to, firstDay, endDay, parts }: StatisticsRange): Statement {
   return {
@@ -32,10 +31,12 @@ export function selectStatistics(orgId: string, { from, to, firstDay, endDay, pa
         SELECT day, currency, status, orders, amount FROM order_statistics
         WHERE org_id = $1 AND day >= $2 AND day < $3 AND (SELECT completed FROM state)
       )
-      SELECT concat_ws(' ', day, currency, status, coalesce(r.orders, 0) + coalesce(l.orders, 0),
-        trim_scale(coalesce(r.amount, 0) + coalesce(l.amount, 0))) AS line
+      SELECT '[' || coalesce(string_agg(concat('{"day":"', day, '","currency":"', currency, '","status":"', status,
+        '","count":', coalesce(r.orders, 0) + coalesce(l.orders, 0),
+        ',"sum":"', trim_scale(coalesce(r.amount, 0) + coalesce(l.amount, 0)), '"}'),
+        ',' ORDER BY day, currency, status), '') || ']' AS data
       FROM rollup r FULL JOIN latest l USING (day, currency, status)
-      WHERE coalesce(r.orders, 0) + coalesce(l.orders, 0) <> 0 ORDER BY day, currency, status`,
+      WHERE coalesce(r.orders, 0) + coalesce(l.orders, 0) <> 0`,
     values: [
       orgId,
       firstDay,

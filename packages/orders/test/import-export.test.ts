@@ -135,26 +135,29 @@ t.test('an export reads ten large orders at a time', async (t) => {
   t.strictSame(sizes, [10, 10, 5])
 })
 
-t.test('three exports run at a time on a pool of ten, and one whose reader fails gives its connection back', async (t) => {
-  const { orders, org, database } = await startOrders(t)
-  const gate = Promise.withResolvers<void>()
-  let open = 0
-  const waiting = [1, 2, 3].map(() =>
-    orders.exportOrders(org, {}, async () => {
-      open++
-      await gate.promise
-    }),
-  )
-  await until(() => open === 3)
-  await t.rejects(
-    orders.exportOrders(org, {}, async () => {}),
-    { code: 'OVERLOADED' },
-  )
-  gate.reject(new Error('the reader is gone'))
-  for (const result of await Promise.allSettled(waiting)) t.equal(result.status, 'rejected')
-  await until(() => database.poolState().idle === database.poolState().total)
-  await orders.exportOrders(org, {}, async (rows) => void t.strictSame(rows, []))
-})
+t.test(
+  'three exports run at a time on a pool of ten, and one whose reader fails gives its connection back',
+  async (t) => {
+    const { orders, org, database } = await startOrders(t)
+    const gate = Promise.withResolvers<void>()
+    let open = 0
+    const waiting = [1, 2, 3].map(() =>
+      orders.exportOrders(org, {}, async () => {
+        open++
+        await gate.promise
+      }),
+    )
+    await until(() => open === 3)
+    await t.rejects(
+      orders.exportOrders(org, {}, async () => {}),
+      { code: 'OVERLOADED' },
+    )
+    gate.reject(new Error('the reader is gone'))
+    for (const result of await Promise.allSettled(waiting)) t.equal(result.status, 'rejected')
+    await until(() => database.poolState().idle === database.poolState().total)
+    await orders.exportOrders(org, {}, async (rows) => void t.strictSame(rows, []))
+  },
+)
 
 t.test('an import leaves connections to requests for single orders', async (t) => {
   const { orders, org } = await startOrders(t, { max: 3 })

@@ -27,7 +27,7 @@ export async function ordersPage(app: FastifyInstance, { defaultCurrency }: { de
   function readTotals(request: FastifyRequest, currency: string | undefined) {
     const { from, to } = totalsRange(new Date(app.clock.now()))
     const totals = readStats(request.orgId, from, to).then(
-      (stats) => totalsOf(stats, from, currency),
+      (stats) => totalsOf(JSON.parse(stats), from, currency),
       (error) => ({ unavailable: toldOf(error, request).message }),
     )
     return within(patienceMs, totals, {

@@ -1420,10 +1420,12 @@ WITH state AS MATERIALIZED (
         SELECT day, currency, status, orders, amount FROM order_statistics
         WHERE org_id = $1 AND day >= $2 AND day < $3 AND (SELECT completed FROM state)
       )
-      SELECT concat_ws(' ', day, currency, status, coalesce(r.orders, 0) + coalesce(l.orders, 0),
-        trim_scale(coalesce(r.amount, 0) + coalesce(l.amount, 0))) AS line
+      SELECT '[' || coalesce(string_agg(concat('{"day":"', day, '","currency":"', currency, '","status":"', status,
+        '","count":', coalesce(r.orders, 0) + coalesce(l.orders, 0),
+        ',"sum":"', trim_scale(coalesce(r.amount, 0) + coalesce(l.amount, 0)), '"}'),
+        ',' ORDER BY day, currency, status), '') || ']' AS data
       FROM rollup r FULL JOIN latest l USING (day, currency, status)
-      WHERE coalesce(r.orders, 0) + coalesce(l.orders, 0) <> 0 ORDER BY day, currency, status
+      WHERE coalesce(r.orders, 0) + coalesce(l.orders, 0) <> 0
 
 [
  "00000000-0000-7000-8000-000000000000",
