@@ -46,15 +46,17 @@ async function gatewayValues(folder: string): Promise<Record<string, string>> {
 }
 
 /** Definitions that a release puts into its chart, or that a chart of another repository has, except those of `omitted`. */
-const definitions = (program: string, path: string, omitted: string[] = []) => async () => {
-  const folder = await ofProgram(program, path)
-  const files: Record<string, string> = {}
-  for (const name of await readdir(folder)) {
-    if (name === 'kustomization.yaml' || omitted.includes(name)) continue
-    files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
+const definitions =
+  (program: string, path: string, omitted: string[] = []) =>
+  async () => {
+    const folder = await ofProgram(program, path)
+    const files: Record<string, string> = {}
+    for (const name of await readdir(folder)) {
+      if (name === 'kustomization.yaml' || omitted.includes(name)) continue
+      files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
+    }
+    return files
   }
-  return files
-}
 
 const manifests = (read: () => Promise<Manifest[]>, changes: Changes = {}): ChartSource => ({
   kind: 'manifests',
