@@ -19,7 +19,7 @@ const maxFailures = 10
 /** p99 of the quiet organisation during the attack is at most this many times its p99 before. */
 const maxSlowdown = 3
 /** Below this many milliseconds, the difference is that of a busy machine. */
-const floorMs = 600
+const floorMs = 100
 const guestKeys = join(import.meta.dirname, '../../orders-api/src/guest-keys.ts')
 t.setTimeout(280_000)
 

@@ -14,8 +14,8 @@ const defaults = {
   'user-imports': 4,
   /** Reads without a bound on the rows that PostgreSQL visits. The rest of the pool is for writes and other reads. */
   scans: 3,
-  'org-scans': 2,
-  'user-scans': 2,
+  'org-scans': 1,
+  'user-scans': 1,
 }
 
 export type ConcurrencyLimit = keyof typeof defaults
@@ -32,10 +32,7 @@ export const defaultConcurrency = Object.entries(defaults)
   .join(',')
 
 function readLimits(setting: string | undefined, scans: number): Record<ConcurrencyLimit, number> {
-  const most = Math.max(1, Math.min(defaults.scans, scans))
-  // One organisation must not take all.
-  const ofOne = Math.max(1, most - 1)
-  const preset = { ...defaults, scans: most, 'org-scans': ofOne, 'user-scans': ofOne }
+  const preset = { ...defaults, scans: Math.max(1, Math.min(defaults.scans, scans)) }
   if (!setting) return preset
   const pairs = setting.split(',').map((text) => text.split('='))
   return { ...preset, ...Object.fromEntries(pairs.map(([name, limit]) => [name, Number(limit)])) }

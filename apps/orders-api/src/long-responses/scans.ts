@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { OrdersError } from '@orders/orders'
 import type { createSlots, Holder } from './concurrency.ts'
 
@@ -17,13 +18,16 @@ type Options = {
   /** Milliseconds that a scan may wait for a slot. */
   maxWaitMs?: number
   maxWaitingPerOrg?: number
+  /** Milliseconds; a slot rests as long as its last scan took, at most this long. */
+  maxPauseMs?: number
 }
 
 /**
  * Runs reads that may visit all rows of an organisation, a few at a time. Others wait: each free slot goes to the
- * organisation with the fewest that run. Throws RATE_LIMITED and OVERLOADED.
+ * organisation with the fewest that run. An organisation that always has a scan waiting leaves half of the time to others.
+ * Throws RATE_LIMITED and OVERLOADED.
  */
-export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20 }: Options) {
+export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20, maxPauseMs = 250 }: Options) {
   const queue: Scan[] = []
   const running = new Map<string, number>()
   const runningOf = ({ holder }: Scan) => running.get(holder.orgId) ?? 0
@@ -73,7 +77,10 @@ export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20 }: 
     const release = slots.take('scan', scan.holder)
     const { orgId } = scan.holder
     running.set(orgId, runningOf(scan) + 1)
+    const began = performance.now()
     await Promise.try(scan.work, scan.ending.signal).then(scan.result.resolve, scan.result.reject)
+    const pauseMs = Math.min(performance.now() - began, maxPauseMs)
+    if (pauseMs > 0) await delay(pauseMs, undefined, { ref: false })
     release()
     if (runningOf(scan) === 1) running.delete(orgId)
     else running.set(orgId, runningOf(scan) - 1)

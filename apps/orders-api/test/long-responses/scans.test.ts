@@ -7,11 +7,11 @@ const noisy = { orgId: 'noisy', userId: undefined }
 const quiet = { orgId: 'quiet', userId: undefined }
 
 /** Scans that end when the test says so. */
-function start(setting: string | undefined, options: { maxWaitMs?: number; maxWaitingPerOrg?: number } = {}) {
+function start(setting: string | undefined, options: Omit<Parameters<typeof createScans>[0], 'slots'> = {}) {
   const limited: string[] = []
   const begun: { key: string; end: (result: string) => void; fail: (error: Error) => void; signal: AbortSignal }[] = []
   const slots = createSlots({ setting, onRateLimited: (limit) => limited.push(limit), scans: 3 })
-  const scans = createScans({ slots, ...options })
+  const scans = createScans({ slots, maxPauseMs: 0, ...options })
   const read = (key: string, holder = noisy, signal?: AbortSignal) => {
     const result = scans.read(
       key,
@@ -29,20 +29,35 @@ function start(setting: string | undefined, options: { maxWaitMs?: number; maxWa
   return { read, begun, limited, keys: () => begun.map(({ key }) => key) }
 }
 
-t.test('runs two scans of an organisation at a time, and leaves a slot to others', async (t) => {
+t.test('runs one scan of an organisation at a time, and leaves slots to others', async (t) => {
   const { read, begun, keys } = start(undefined)
   const first = read('1')
-  for (const key of ['2', '3', '4']) void read(key)
-  t.same(keys(), ['1', '2'])
+  for (const key of ['2', '3']) void read(key)
+  t.same(keys(), ['1'])
 
   void read('quiet', quiet)
-  t.same(keys(), ['1', '2', 'quiet'], 'it does not wait for those before it')
+  t.same(keys(), ['1', 'quiet'], 'it does not wait for those before it')
 
-  void read('5', quiet)
+  void read('4', quiet)
   begun[0]?.end('one')
   t.equal(await first, 'one')
   await endOfTurn()
-  t.same(keys().at(-1), '3', 'the earliest, where no organisation has fewer that run')
+  t.same(keys().at(-1), '2', 'the earliest, where no organisation has fewer that run')
+})
+
+t.test('an organisation pauses after a scan for as long as it took, and others do not', async (t) => {
+  const { read, begun, keys } = start('scans=2', { maxPauseMs: 60_000 })
+  const [first] = [read('1'), read('2')]
+  const began = performance.now()
+  while (performance.now() - began < 50) await endOfTurn()
+  begun[0]?.end('one')
+  const ended = performance.now()
+  await first
+  void read('quiet', quiet)
+  t.same(keys(), ['1', 'quiet'])
+
+  while (!keys().includes('2')) await endOfTurn()
+  t.ok(performance.now() - ended >= 49, 'it waits for the pause and no longer')
 })
 
 t.test('gives a free slot to the organisation with the fewest running scans', async (t) => {
