@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { createScratchDatabase } from '@orders/database/testing'
 import type { Client } from 'pg'
 import t, { type Test } from 'tap'
-import { startAttack } from '../src/faults/attackers.ts'
-import { until } from '../src/faults/careless-database.ts'
-import { keepAlive, send } from '../src/faults/http.ts'
-import { serve } from '../src/faults/service-process.ts'
-import { connect } from '../src/faults/session.ts'
+import { startAttack } from '../../src/faults/attackers.ts'
+import { until } from '../../src/faults/careless-database.ts'
+import { keepAlive, send } from '../../src/faults/http.ts'
+import { serve } from '../../src/faults/service-process.ts'
+import { connect } from '../../src/faults/session.ts'
 
 const ordersOfNoisy = 150_000
 const days = 300
@@ -20,7 +20,7 @@ const maxFailures = 10
 const maxSlowdown = 3
 /** Below this many milliseconds, the difference is that of a busy machine. */
 const floorMs = 100
-const guestKeys = join(import.meta.dirname, '../../orders-api/src/guest-keys.ts')
+const guestKeys = join(import.meta.dirname, '../../../orders-api/src/guest-keys.ts')
 t.setTimeout(280_000)
 
 type Guest = { authorization: string; orgId: string }
