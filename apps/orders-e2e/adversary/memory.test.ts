@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createScratchDatabase } from '@orders/database/testing'
 import t, { type Test } from 'tap'
+import { newGuestKeys, signIn } from '../src/faults/guests.ts'
 import { send } from '../src/faults/http.ts'
 import { serve, startWorker } from '../src/faults/service-process.ts'
 
@@ -16,7 +16,6 @@ const sockets = 400
 /** Longer than a response that nobody reads is kept. */
 const holdMs = 15_000
 const unbounded = join(import.meta.dirname, '../src/faults/without-bounds.ts')
-const guestKeys = join(import.meta.dirname, '../../orders-api/src/guest-keys.ts')
 const metadata = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, 'ü'.repeat(500)]))
 t.setTimeout(280_000)
 
@@ -46,16 +45,20 @@ type Outcome = { peakMiB: number; failure: string | undefined; authorization: st
 /** Opens 400 connections that never read, and returns the peak memory of a server with these options of Node.js. */
 async function attack(t: Test, options: string): Promise<Outcome> {
   const { url: DATABASE_URL } = await createScratchDatabase(t)
-  const GUEST_KEYS = execFileSync(process.execPath, [guestKeys], { encoding: 'utf8' })
-  const settings = { DATABASE_URL, GUEST_KEYS, RATE_LIMITS: 'off', AUTH_MODE: 'open', NODE_OPTIONS: options }
+  const settings = {
+    DATABASE_URL,
+    GUEST_KEYS: newGuestKeys(),
+    RATE_LIMITS: 'off',
+    AUTH_MODE: 'open',
+    NODE_OPTIONS: options,
+  }
   const service = await serve(t, settings)
   const worker = startWorker({ DATABASE_URL })
   t.teardown(async () => {
     worker.kill('SIGKILL')
     await worker.exited
   })
-  const guest = JSON.parse((await send(`${service.url}/api/v1/auth/guest`, { method: 'POST' })).body)
-  const authorization = `Bearer ${guest.access_token}`
+  const { authorization } = await signIn(service.url)
   const place = (n: number) =>
     send(`${service.url}/api/v1/orders`, {
       method: 'POST',

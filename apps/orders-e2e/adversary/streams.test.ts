@@ -1,9 +1,8 @@
 import { get } from 'node:http'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { pathToFileURL } from 'node:url'
 import { createCluster } from '@orders/database/testing'
 import t, { type Test } from 'tap'
+import { preloaded } from '../src/faults/break-sources.ts'
 import { freeze } from '../src/faults/frozen-postgres.ts'
 import { send } from '../src/faults/http.ts'
 import { type Service, serve } from '../src/faults/service-process.ts'
@@ -17,8 +16,7 @@ const attackMs = 10_000
 /** Milliseconds in which every stream gets two heartbeats, which look for new events. */
 const frozenMs = 22_000
 const giveUpMs = 60_000
-const preload = pathToFileURL(join(import.meta.dirname, '../src/faults/without-catch.ts')).href
-const broken = { NODE_OPTIONS: `--import=${preload}` }
+const broken = preloaded('without-catch.ts')
 // So that the searches take all connections, as they did without limits.
 const unlimited = { CONCURRENCY_LIMITS: 'scans=100,org-scans=100,user-scans=100', DATABASE_POOL_MAX: '4' }
 t.setTimeout(280_000)

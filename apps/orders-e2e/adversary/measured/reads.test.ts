@@ -1,11 +1,10 @@
-import { execFileSync } from 'node:child_process'
 import http from 'node:http'
-import { join } from 'node:path'
 import { createScratchDatabase } from '@orders/database/testing'
 import type { Client } from 'pg'
 import t, { type Test } from 'tap'
 import { startAttack } from '../../src/faults/attackers.ts'
 import { until } from '../../src/faults/careless-database.ts'
+import { type Guest, newGuestKeys, signIn } from '../../src/faults/guests.ts'
 import { keepAlive, send } from '../../src/faults/http.ts'
 import { serve } from '../../src/faults/service-process.ts'
 import { connect } from '../../src/faults/session.ts'
@@ -20,21 +19,12 @@ const maxFailures = 10
 const maxSlowdown = 3
 /** Below this many milliseconds, the difference is that of a busy machine. */
 const floorMs = 100
-const guestKeys = join(import.meta.dirname, '../../../orders-api/src/guest-keys.ts')
 t.setTimeout(280_000)
-
-type Guest = { authorization: string; orgId: string }
-
-async function signIn(url: string): Promise<Guest> {
-  const { access_token, org } = JSON.parse((await send(`${url}/api/v1/auth/guest`, { method: 'POST' })).body)
-  return { authorization: `Bearer ${access_token}`, orgId: org.id }
-}
 
 /** A guest with many orders and a guest with few, in one database for all tests. */
 async function prepare(t: Test) {
   const { url: DATABASE_URL } = await createScratchDatabase(t)
-  const GUEST_KEYS = execFileSync(process.execPath, [guestKeys], { encoding: 'utf8' })
-  const settings = { DATABASE_URL, GUEST_KEYS, RATE_LIMITS: 'off' }
+  const settings = { DATABASE_URL, GUEST_KEYS: newGuestKeys(), RATE_LIMITS: 'off' }
   const { url } = await serve(t, settings)
   const [noisy, quiet] = [await signIn(url), await signIn(url)]
   const admin = await connect(t, DATABASE_URL)

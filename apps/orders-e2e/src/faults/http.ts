@@ -3,9 +3,9 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 export type Answer = { status: number; headers: IncomingHttpHeaders; body: string }
 
 type Request = {
-  method?: 'GET' | 'POST'
+  method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   headers?: Record<string, string>
-  /** Sent as JSON. */
+  /** Sent as JSON, or as a form if it is URLSearchParams. */
   body?: unknown
   agent?: Agent
   timeoutMs?: number
@@ -17,9 +17,10 @@ export const keepAlive = (maxSockets = Number.POSITIVE_INFINITY) => new Agent({ 
 /** Sends one request and reads its whole answer. Rejects if the connection fails, or after `timeoutMs`; never retries. */
 export function send(url: string, { method = 'GET', headers = {}, body, agent, timeoutMs = 10_000 }: Request = {}) {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const text = body === undefined ? undefined : JSON.stringify(body)
-  const type =
-    text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+  const isForm = body instanceof URLSearchParams
+  const text = body === undefined ? undefined : isForm ? body.toString() : JSON.stringify(body)
+  const contentType = isForm ? 'application/x-www-form-urlencoded' : 'application/json'
+  const type = text === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }
   const late = setTimeout(() => outgoing.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
   const outgoing = request(url, { method, agent: agent ?? false, headers: { ...type, ...headers } }, (incoming) => {
     const chunks: Buffer[] = []

@@ -1,23 +1,18 @@
-import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { type Guest, newGuestKeys, signIn } from './guests.ts'
 import { keepAlive, send } from './http.ts'
 import { serve, startWorker, type Test } from './service-process.ts'
 import { connect } from './session.ts'
 
-const guestKeys = join(import.meta.dirname, '../../../orders-api/src/guest-keys.ts')
 const deadWebhooks = 20
 /** Nothing listens on this port. */
 const deadUrl = 'http://127.0.0.1:9/dead'
 
-type Guest = { authorization: string; orgId: string }
-
 /** An API, a worker, an organisation with 20 dead webhooks that imports, and a quiet organisation. */
 export async function startImporting(t: Test, database: string, workerSettings: Record<string, string> = {}) {
   const settings = { DATABASE_URL: database, WEBHOOKS_ALLOW_LOOPBACK: 'true' }
-  const GUEST_KEYS = execFileSync(process.execPath, [guestKeys], { encoding: 'utf8' })
-  const { url } = await serve(t, { ...settings, GUEST_KEYS, RATE_LIMITS: 'off' })
+  const { url } = await serve(t, { ...settings, GUEST_KEYS: newGuestKeys(), RATE_LIMITS: 'off' })
   const worker = startWorker({ ...settings, ...workerSettings })
   t.teardown(async () => {
     worker.kill('SIGKILL')
@@ -36,15 +31,10 @@ export async function startImporting(t: Test, database: string, workerSettings: 
     return JSON.parse(answer.body)
   }
 
-  async function signIn(): Promise<Guest> {
-    const { access_token, org } = await call('/auth/guest', {})
-    return { authorization: `Bearer ${access_token}`, orgId: org.id }
-  }
-
   const addWebhook = ({ authorization }: Guest, webhookUrl: string) =>
     call('/webhooks', { url: webhookUrl }, { authorization })
 
-  const [noisy, quiet] = [await signIn(), await signIn()]
+  const [noisy, quiet] = [await signIn(url), await signIn(url)]
   for (let i = 0; i < deadWebhooks; i++) await addWebhook(noisy, `${deadUrl}/${i}`)
 
   /** Imports so many orders of the noisy organisation. Resolves with the report. */

@@ -1,0 +1,127 @@
+import { createScratchDatabase } from '@orders/database/testing'
+import t, { type Test } from 'tap'
+import { preloaded } from '../src/faults/break-sources.ts'
+import { until } from '../src/faults/careless-database.ts'
+import { call, type Guest, newGuestKeys, setRole, signIn } from '../src/faults/guests.ts'
+import { type Open, openResponse, placeLarge } from '../src/faults/open-response.ts'
+import { serve } from '../src/faults/service-process.ts'
+
+/** The most streams and exports that a process with ten connections serves. */
+const [allStreams, allExports] = [1500, 3]
+/** Requests that are sent at once. */
+const burst = 100
+/** Heartbeats of a stream, one every 10 s, in which a service cuts off a client that does not read. */
+const heartbeats = 2
+t.setTimeout(240_000)
+
+const { url: DATABASE_URL } = await createScratchDatabase(t)
+const settings = { DATABASE_URL, GUEST_KEYS: newGuestKeys(), RATE_LIMITS: 'off', AUTH_MODE: 'required' }
+const { url } = await serve(t, settings)
+// Two other members of Ann's organisation, and one of another organisation.
+const [ann, bob, cat, eve] = await Promise.all([signIn(url), signIn(url), signIn(url), signIn(url)])
+await setRole(url, ann, bob, 'member')
+await setRole(url, ann, cat, 'member')
+await placeLarge(`${url}/api/v1`, 800, { authorization: ann.authorization })
+
+const openStream = (at: string, { authorization }: Guest) =>
+  openResponse(`${at}/api/v1/orders/stream`, { headers: { authorization } })
+
+/** Begins to export the orders of an organisation, and does not read the response. */
+const openExport = (at: string, { authorization }: Guest, orgId: string) =>
+  openResponse(`${at}/api/v1/orders/export?format=ndjson`, {
+    headers: { authorization, 'x-org-id': orgId },
+    reads: false,
+  })
+
+const quickExport = (at: string, guest: Guest) => call(at, guest, 'GET', '/orders/export?format=csv&q=none')
+
+/** Opens as many responses of a user as a process serves in all, and returns those that begin and those that do not. */
+async function openAll(t: Test, count: number, open: () => Promise<Open>) {
+  const all: Open[] = []
+  t.teardown(() => {
+    for (const { request } of all) request.destroy()
+  })
+  while (all.length < count) {
+    const size = Math.min(burst, count - all.length)
+    all.push(...(await Promise.all(Array.from({ length: size }, open))))
+  }
+  const begun = all.filter(({ response }) => response.statusCode === 200)
+  const refused = all.filter(({ response }) => response.statusCode !== 200)
+  return { begun: begun.length, refused: await Promise.all(refused.map(problemOf)) }
+}
+
+async function problemOf({ response, ended }: Open): Promise<{ status: number; error: string; message: string }> {
+  response.resume()
+  return JSON.parse((await ended).text)
+}
+
+t.test('1,500 streams of one user leave room for the streams of others', async (t) => {
+  const { begun, refused } = await openAll(t, allStreams, () => openStream(url, ann))
+  const other = await openStream(url, eve)
+  t.teardown(() => other.request.destroy())
+
+  t.equal(begun, 100)
+  const message = 'You may have at most 100 streams at a time on this server.'
+  t.match(refused, Array(allStreams - 100).fill({ status: 429, error: 'RATE_LIMITED', message }))
+  t.equal(refused.length, allStreams - 100)
+  t.equal(other.response.statusCode, 200)
+})
+
+t.test('control: without caps of a user, 1,500 streams leave none', async (t) => {
+  const CONCURRENCY_LIMITS = `org-streams=${allStreams},user-streams=${allStreams}`
+  const service = await serve(t, { ...settings, CONCURRENCY_LIMITS })
+
+  const { begun } = await openAll(t, allStreams, () => openStream(service.url, ann))
+  const other = await openStream(service.url, eve)
+
+  t.equal(begun, allStreams)
+  t.match(await problemOf(other), { status: 503, error: 'OVERLOADED' })
+})
+
+t.test('slow exports of one organisation leave room for the exports of others', async (t) => {
+  const { begun, refused } = await openAll(t, allExports, () => openExport(url, ann, ann.orgId))
+  const ofMember = await openExport(url, bob, ann.orgId)
+  t.teardown(() => ofMember.request.destroy())
+  const ofNextMember = await openExport(url, cat, ann.orgId)
+
+  t.equal(begun, 1)
+  const message = 'You may have at most 1 export at a time on this server.'
+  t.match(refused, Array(allExports - 1).fill({ status: 429, error: 'RATE_LIMITED', message }))
+  t.equal(ofMember.response.statusCode, 200)
+  t.match(await problemOf(ofNextMember), {
+    status: 429,
+    message: 'The organisation may have at most 2 exports at a time on this server.',
+  })
+  t.equal((await quickExport(url, eve)).status, 200)
+})
+
+t.test('control: without caps of a user, slow exports leave none', async (t) => {
+  const CONCURRENCY_LIMITS = `org-exports=${allExports},user-exports=${allExports}`
+  const service = await serve(t, { ...settings, CONCURRENCY_LIMITS })
+
+  const { begun } = await openAll(t, allExports, () => openExport(service.url, ann, ann.orgId))
+
+  t.equal(begun, allExports)
+  t.match(await quickExport(service.url, eve), { status: 503, body: /"error":"OVERLOADED"/ })
+})
+
+t.test('an export that is read too slowly is cut off, and its user exports again', async (t) => {
+  const [paced, unpaced] = await Promise.all([
+    serve(t, { ...settings, ...preloaded('quick-read-rate.ts') }),
+    serve(t, { ...settings, ...preloaded('quick-read-rate.ts', 'without-read-rate.ts') }),
+  ])
+  const kept = await openExport(unpaced.url, ann, ann.orgId)
+  const stream = await openStream(unpaced.url, ann)
+  t.teardown(() => stream.request.destroy())
+
+  const slow = await openExport(paced.url, ann, ann.orgId)
+  await until(async () => (await quickExport(paced.url, ann)).status === 200)
+  slow.response.resume()
+  t.equal((await slow.ended).complete, false)
+
+  t.comment('control: a service without a minimum read rate')
+  await until(async () => stream.text().split(':\n\n').length > heartbeats)
+  t.equal((await quickExport(unpaced.url, ann)).status, 429)
+  kept.response.resume()
+  t.equal((await kept.ended).complete, true)
+})
