@@ -14,7 +14,7 @@ const days = 300
 const attackers = 16
 const rounds = 60
 /** So many show that the service fails; each takes seconds. */
-const maxFailures = 10
+const maxFailures = 3
 /** p99 of the quiet organisation during the attack is at most this many times its p99 before. */
 const maxSlowdown = 3
 /** Below this many milliseconds, the difference is that of a busy machine. */
