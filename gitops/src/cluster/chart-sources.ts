@@ -45,18 +45,15 @@ async function gatewayValues(folder: string): Promise<Record<string, string>> {
   }
 }
 
-/** Definitions that a release puts into its chart, or that a chart of another repository has, except those of `omitted`. */
-const definitions =
-  (program: string, path: string, omitted: string[] = []) =>
-  async () => {
-    const folder = await ofProgram(program, path)
-    const files: Record<string, string> = {}
-    for (const name of await readdir(folder)) {
-      if (name === 'kustomization.yaml' || omitted.includes(name)) continue
-      files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
-    }
-    return files
+/** Definitions that a release puts into its chart, or that a chart of another repository has. */
+const definitions = (program: string, path: string) => async () => {
+  const folder = await ofProgram(program, path)
+  const files: Record<string, string> = {}
+  for (const name of await readdir(folder)) {
+    if (name !== 'kustomization.yaml') files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
   }
+  return files
+}
 
 const manifests = (read: () => Promise<Manifest[]>, changes: Changes = {}): ChartSource => ({
   kind: 'manifests',
@@ -168,11 +165,6 @@ const routesOfRollouts: Manifest[] = [
   },
 ]
 
-/** Definitions of External Secrets that `crds` in its values turns off. */
-const notCreated = ['clusterexternalsecrets', 'clusterpushsecrets', 'clustersecretstores', 'pushsecrets']
-  .map((name) => `external-secrets.io_${name}.yaml`)
-  .concat('generators.external-secrets.io_clustergenerators.yaml')
-
 const chartSources: Record<string, ChartSource> = {
   'argo-cd': manifests(async () => (await fromFile('argocd', 'manifests/install.yaml')()).filter(withoutDex), argocd),
   'argo-rollouts': manifests(
@@ -195,7 +187,7 @@ const chartSources: Record<string, ChartSource> = {
   'external-secrets': ownChart(
     'external-secrets',
     'deploy/charts/external-secrets',
-    definitions('external-secrets', 'config/crds/bases', notCreated),
+    definitions('external-secrets', 'config/crds/bases'),
   ),
   'gateway-crds-helm': ownChart('envoy-gateway', 'charts/gateway-crds-helm'),
   'gateway-helm': ownChart('envoy-gateway', 'charts/gateway-helm', gatewayValues),
