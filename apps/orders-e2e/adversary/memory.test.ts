@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createScratchDatabase } from '@orders/database/testing'
 import t, { type Test } from 'tap'
-import { newGuestKeys, signIn } from '../../src/faults/guests.ts'
-import { send } from '../../src/faults/http.ts'
-import { serve, startWorker } from '../../src/faults/service-process.ts'
+import { newGuestKeys, signIn } from '../src/faults/guests.ts'
+import { send } from '../src/faults/http.ts'
+import { serve, startWorker } from '../src/faults/service-process.ts'
 
 /** What the image runs with, and what its container may use. */
 const NODE_OPTIONS = '--max-old-space-size=256 --max-semi-space-size=16'
@@ -15,7 +15,7 @@ const largeOrders = 220
 const sockets = 400
 /** Longer than a response that nobody reads is kept. */
 const holdMs = 15_000
-const unbounded = join(import.meta.dirname, '../../src/faults/without-bounds.ts')
+const unbounded = join(import.meta.dirname, '../src/faults/without-bounds.ts')
 const metadata = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, 'ü'.repeat(500)]))
 t.setTimeout(280_000)
 

@@ -2,12 +2,12 @@ import http from 'node:http'
 import { createScratchDatabase } from '@orders/database/testing'
 import type { Client } from 'pg'
 import t, { type Test } from 'tap'
-import { startAttack } from '../../src/faults/attackers.ts'
-import { until } from '../../src/faults/careless-database.ts'
-import { type Guest, newGuestKeys, signIn } from '../../src/faults/guests.ts'
-import { keepAlive, send } from '../../src/faults/http.ts'
-import { serve } from '../../src/faults/service-process.ts'
-import { connect } from '../../src/faults/session.ts'
+import { startAttack } from '../src/faults/attackers.ts'
+import { until } from '../src/faults/careless-database.ts'
+import { type Guest, newGuestKeys, signIn } from '../src/faults/guests.ts'
+import { keepAlive, send } from '../src/faults/http.ts'
+import { serve } from '../src/faults/service-process.ts'
+import { connect } from '../src/faults/session.ts'
 
 const ordersOfNoisy = 150_000
 const days = 300
