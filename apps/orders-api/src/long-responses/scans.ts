@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { OrdersError } from '@orders/orders'
-import type { createSlots, Holder } from './concurrency.ts'
+import type { ConcurrencyLimit, createSlots, Holder } from './concurrency.ts'
 
 /** A read that waits for a slot, or runs, for one or more readers. */
 type Scan = {
@@ -18,7 +18,7 @@ type Options = {
   /** Milliseconds that a scan may wait for a slot. */
   maxWaitMs?: number
   maxWaitingPerOrg?: number
-  /** Milliseconds; a slot rests as long as its last scan took, at most this long. */
+  /** Milliseconds; an organisation rests as long as its last scan took, at most this long. */
   maxPauseMs?: number
 }
 
@@ -30,7 +30,11 @@ type Options = {
 export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20, maxPauseMs = 250 }: Options) {
   const queue: Scan[] = []
   const running = new Map<string, number>()
+  const resting = new Set<string>()
   const runningOf = ({ holder }: Scan) => running.get(holder.orgId) ?? 0
+  /** The limit for which a scan of the holder cannot begin now. */
+  const blockedBy = (holder: Holder): ConcurrencyLimit | undefined =>
+    slots.findFull('scan', holder) ?? (resting.has(holder.orgId) ? 'org-scans' : undefined)
 
   /**
    * Readers of the same key share one read if it has not begun. When the signal of each has aborted, it ends, also in
@@ -54,7 +58,7 @@ export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20, ma
   }
 
   function add(key: string, holder: Holder, work: Scan['work']): Scan {
-    const full = slots.findFull('scan', holder)
+    const full = blockedBy(holder)
     const waiting = queue.filter((scan) => scan.holder.orgId === holder.orgId).length
     if (full && waiting >= maxWaitingPerOrg) throw slots.refuse(full)
     const late = setTimeout(() => refuse(scan), maxWaitMs)
@@ -65,7 +69,7 @@ export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20, ma
 
   function startNext(): void {
     for (;;) {
-      const free = queue.filter(({ holder }) => !slots.findFull('scan', holder))
+      const free = queue.filter(({ holder }) => !blockedBy(holder))
       const [first] = free.sort((a, b) => runningOf(a) - runningOf(b)) // the earliest of equals
       if (!first) return
       remove(first)
@@ -80,16 +84,19 @@ export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20, ma
     const began = performance.now()
     await Promise.try(scan.work, scan.ending.signal).then(scan.result.resolve, scan.result.reject)
     const pauseMs = Math.min(performance.now() - began, maxPauseMs)
-    if (pauseMs > 0) await delay(pauseMs, undefined, { ref: false })
     release()
     if (runningOf(scan) === 1) running.delete(orgId)
     else running.set(orgId, runningOf(scan) - 1)
+    if (pauseMs > 0) resting.add(orgId)
+    startNext()
+    if (pauseMs > 0) await delay(pauseMs, undefined, { ref: false })
+    resting.delete(orgId)
     startNext()
   }
 
   function refuse(scan: Scan): void {
     remove(scan)
-    scan.result.reject(slots.refuse(slots.findFull('scan', scan.holder) ?? 'scans'))
+    scan.result.reject(slots.refuse(blockedBy(scan.holder) ?? 'scans'))
   }
 
   function end(scan: Scan): void {
