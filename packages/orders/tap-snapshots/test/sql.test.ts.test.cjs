@@ -1420,7 +1420,7 @@ WITH state AS MATERIALIZED (
         SELECT day, currency, status, orders, amount FROM order_statistics
         WHERE org_id = $1 AND day >= $2 AND day < $3 AND (SELECT completed FROM state)
       )
-      SELECT '[' || coalesce(string_agg(concat('{"day":"', day, '","currency":"', currency, '","status":"', status,
+      SELECT '[' || coalesce(string_agg(concat('{"day":"', day, '","currency":', to_json(currency), ',"status":"', status,
         '","count":', coalesce(r.orders, 0) + coalesce(l.orders, 0),
         ',"sum":"', trim_scale(coalesce(r.amount, 0) + coalesce(l.amount, 0)), '"}'),
         ',' ORDER BY day, currency, status), '') || ']' AS data
