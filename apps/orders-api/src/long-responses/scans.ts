@@ -30,7 +30,7 @@ type Options = {
 export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20, maxPauseMs = 250 }: Options) {
   const queue: Scan[] = []
   const running = new Map<string, number>()
-  const resting = new Set<string>()
+  const resting = new Map<string, number>()
   const runningOf = ({ holder }: Scan) => running.get(holder.orgId) ?? 0
   /** The limit for which a scan of the holder cannot begin now. */
   const blockedBy = (holder: Holder): ConcurrencyLimit | undefined =>
@@ -87,10 +87,13 @@ export function createScans({ slots, maxWaitMs = 2000, maxWaitingPerOrg = 20, ma
     release()
     if (runningOf(scan) === 1) running.delete(orgId)
     else running.set(orgId, runningOf(scan) - 1)
-    if (pauseMs > 0) resting.add(orgId)
+    if (pauseMs > 0) resting.set(orgId, (resting.get(orgId) ?? 0) + 1)
     startNext()
-    if (pauseMs > 0) await delay(pauseMs, undefined, { ref: false })
-    resting.delete(orgId)
+    if (pauseMs === 0) return
+    await delay(pauseMs, undefined, { ref: false })
+    const left = (resting.get(orgId) ?? 1) - 1
+    if (left === 0) resting.delete(orgId)
+    else resting.set(orgId, left)
     startNext()
   }
 
