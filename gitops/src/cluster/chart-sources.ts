@@ -4,7 +4,7 @@ import type { Chart } from '../applications.ts'
 import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
 import { versionOf } from './pins.ts'
-import { sourceFolder } from './programs.ts'
+import { type ProgramWithSources, sourceFolder } from './programs.ts'
 import { prometheusStack } from './prometheus-chart.ts'
 
 /**
@@ -22,10 +22,10 @@ export type ChartSource = { kind: 'chart' | 'manifests' | 'stub'; note: string }
   | { templates: (chart: Chart) => Promise<Record<string, string>> }
 )
 
-const ofProgram = async (program: string, ...path: string[]) => join(await sourceFolder(program), ...path)
+const ofProgram = async (program: ProgramWithSources, ...path: string[]) => join(await sourceFolder(program), ...path)
 
 const ownChart = (
-  program: string,
+  program: ProgramWithSources,
   path: string,
   files?: (folder: string) => Promise<Record<string, string>>,
 ): ChartSource => ({
@@ -46,7 +46,7 @@ async function gatewayValues(folder: string): Promise<Record<string, string>> {
 }
 
 /** Definitions that a release puts into its chart, or that a chart of another repository has. */
-const definitions = (program: string, path: string) => async () => {
+const definitions = (program: ProgramWithSources, path: string) => async () => {
   const folder = await ofProgram(program, path)
   const files: Record<string, string> = {}
   for (const name of await readdir(folder)) {
@@ -83,17 +83,17 @@ const stub = (note: string): ChartSource => ({
 })
 
 const fromFile =
-  (program: string, ...path: string[]) =>
+  (program: ProgramWithSources, ...path: string[]) =>
   async () =>
     readManifests(await readFile(await ofProgram(program, ...path), 'utf8'))
 
 const fromKustomization =
-  (program: string, ...path: string[]) =>
+  (program: ProgramWithSources, ...path: string[]) =>
   async () =>
     readManifests(await build(await ofProgram(program, ...path)))
 
 const fromFolder =
-  (program: string, ...path: string[]) =>
+  (program: ProgramWithSources, ...path: string[]) =>
   async () => {
     const folder = await ofProgram(program, ...path)
     const files = (await readdir(folder)).filter((file) => file.endsWith('.yaml') && file !== 'kustomization.yaml')
@@ -117,7 +117,7 @@ const resources = (path: string) => (manifest: Manifest) => {
 }
 
 /** The manifests of a module name the image of its main branch; a release names that of its version. */
-const tagged = (program: string, read: () => Promise<Manifest[]>) => async () => {
+const tagged = (program: ProgramWithSources, read: () => Promise<Manifest[]>) => async () => {
   const version = program === 'keda' ? versionOf(program) : `v${versionOf(program)}`
   const text = JSON.stringify(await read()).replaceAll(/("image":"[^":]+):(?:main|latest)"/g, `$1:${version}"`)
   return JSON.parse(text) as Manifest[]

@@ -28,8 +28,21 @@ export async function program(name: string): Promise<string> {
   return path
 }
 
-/** The extracted sources of the module of a program. Throws an Error for a program of this project. */
-export async function sourceFolder(name: string): Promise<string> {
+/** The programs whose modules contain charts, manifests or scripts that the cluster uses. */
+const withSources = [
+  ...['argocd', 'cert-manager', 'cloudnative-pg', 'envoy-gateway', 'external-secrets', 'keda', 'kyverno'],
+  ...['metrics-server', 'prometheus-operator', 'rollouts-controller'],
+] as const
+
+export type ProgramWithSources = (typeof withSources)[number]
+
+/** Downloads the sources that the cluster uses, because it reaches no module proxy; the cache may have all programs. */
+export async function downloadSources(): Promise<void> {
+  for (const name of withSources) await sourceFolder(name)
+}
+
+/** The extracted sources of the module of a program. */
+export async function sourceFolder(name: ProgramWithSources): Promise<string> {
   const { module, version } = moduleOf(name)
   if (module === undefined) throw new Error(`${name} is a program of this project.`)
   return download(module, version)

@@ -9,7 +9,7 @@ import { runInNamespaces, traces } from './machine.ts'
 import { insideOptions } from './options.ts'
 import { serverImages } from './pinned-images.ts'
 import { programNames } from './pins.ts'
-import { installPrograms } from './programs.ts'
+import { downloadSources, installPrograms } from './programs.ts'
 import { stageRelease } from './release-images.ts'
 import { runScenario, summary } from './scenario/step.ts'
 import { requiredSteps, shortSteps, steps } from './scenario/steps.ts'
@@ -46,8 +46,9 @@ async function main(): Promise<number> {
   const started = performance.now()
   const programs = programNames(options.short ?? false)
   await installPrograms(console.log, programs)
+  await downloadSources()
   await fetchPackages(serverImages(root), programs)
-  console.log(`programs and packages: ready after ${Math.round((performance.now() - started) / 1000)} s`)
+  console.log(`programs, sources and packages: ready after ${Math.round((performance.now() - started) / 1000)} s`)
   const folder = mkdtempSync(join(tmpdir(), 'orders-cluster-'))
   try {
     await stageRelease(folder)
