@@ -64,8 +64,8 @@ async function start(t: Test) {
     attacker,
     victim,
     tables: await findTenantTables(admin),
-    /** Each transaction has a connection of its own, so that one injection leaves nothing to the next. */
-    attack: () => open(t, login, { ...connectionOptions(login, { max: 1, contextKey }), maxUses: 1 }),
+    /** All transactions share one connection. */
+    attack: () => open(t, login, connectionOptions(login, { max: 1, contextKey })),
   }
 }
 
@@ -126,6 +126,39 @@ t.test(
     }
   },
 )
+
+const sessionState = `
+  SELECT current_user::text, session_user::text, pg_backend_pid() AS pid,
+    coalesce(current_setting('app.user_id', true), '') AS acting_user,
+    (SELECT json_object_agg(name, setting ORDER BY name)::text FROM pg_settings) AS settings,
+    (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks,
+    (SELECT count(*)::int FROM pg_cursors WHERE is_holdable) AS cursors,
+    (SELECT count(*)::int FROM pg_listening_channels()) AS channels`
+
+t.test('nothing that injected SQL leaves on a connection acts on its next tenant', async (t) => {
+  const { attacker, attack } = await start(t)
+  const database = attack()
+  const readState = async () => (await database.runGlobal({ name: 'state', text: sessionState, values: [] }))[0]
+  const settings = [
+    ...['DateStyle = German', 'statement_timeout = 3999', 'lock_timeout = 999', 'search_path = pg_temp'],
+    ...['synchronous_commit = off', 'default_transaction_read_only = on', 'row_security = off', 'ROLE NONE'],
+    `app.user_id = '${attacker}'`,
+  ].map((setting) => `SET SESSION ${setting}`)
+  const others = ['SELECT pg_advisory_lock(1)', 'LISTEN access', 'DECLARE planted CURSOR WITH HOLD FOR SELECT 1']
+  const inject = (injection: string) => database.inTenant(attacker, (trx) => sql.raw(injection).execute(trx))
+  await inject('SELECT 1')
+  const before = await readState()
+  t.match(before, { current_user: 'orders_app', acting_user: '', locks: 0, cursors: 0, channels: 0 })
+
+  for (const injection of [...settings, ...others]) {
+    await inject(injection)
+    t.strictSame(await readState(), before, injection)
+
+    await database.runGlobal({ name: injection.slice(0, 63), text: injection, values: [] })
+    t.notSame(await readState(), before, `control: without a reset, it stays: ${injection}`)
+    await inject('SELECT 1')
+  }
+})
 
 t.test('control: with policies that trust a setting, one injected statement reads every tenant table', async (t) => {
   const { admin, attacker, victim, tables, attack } = await start(t)

@@ -1,6 +1,6 @@
-import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import type { Database } from '../src/database.ts'
+import type { Statement } from '../src/statements.ts'
 import { createScratchDatabase } from '../testing/index.ts'
 import { interleave } from './interleaving.ts'
 import { connect } from './session.ts'
@@ -36,17 +36,18 @@ t.test('two tenants on one connection, in any order and through every fault, see
 })
 
 t.test('a tenant set for the session would be found', async (t) => {
+  const keepTenant: Statement = {
+    name: 'keep_tenant',
+    text: "SELECT set_config('app.org_id', current_setting('app.org_id'), false)",
+    values: [],
+  }
   const database = (it: Database): Database => ({
     ...it,
-    inTenant: (orgId, work, options) =>
-      it.inTenant(
-        orgId,
-        async (trx) => {
-          await sql`SELECT set_config('app.org_id', current_setting('app.org_id'), false)`.execute(trx)
-          return work(trx)
-        },
-        options,
-      ),
+    inTenant: async (orgId, work, options) => {
+      const result = await it.inTenant(orgId, work, options)
+      await it.runInTenant(orgId, keepTenant)
+      return result
+    },
   })
   const wanted = ['a connection kept its tenant', 'a connection without a tenant saw rows']
   const { leaks } = await run(t, { database, wanted })
