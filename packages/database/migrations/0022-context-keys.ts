@@ -43,7 +43,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`GRANT EXECUTE ON FUNCTION service_key TO orders_app`.execute(db)
 
   await bindPolicies(db)
-  await requireOrganisation(db)
   // An operator cannot sign a context, and deletes dead letters as orders_worker.
   await sql`GRANT DELETE ON dead_letters TO orders_worker`.execute(db)
 }
@@ -143,19 +142,3 @@ const tenantTables = [
   'order_statistics',
   'order_statistics_changes',
 ]
-
-/** Replaces the trigger function of 0002. It reads the value without verification, because the policies verify the context. */
-async function requireOrganisation(db: Kysely<unknown>): Promise<void> {
-  await sql`
-    CREATE OR REPLACE FUNCTION require_organisation() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE
-      org uuid := nullif(split_part(current_setting('app.org_id', true), '.', 1), '')::uuid;
-    BEGIN
-      IF org IS NULL THEN RETURN NULL; END IF;
-      PERFORM FROM organisations WHERE id = org FOR KEY SHARE;
-      IF NOT FOUND THEN
-        RAISE foreign_key_violation USING MESSAGE = 'the organisation is gone', CONSTRAINT = 'orders_org_fkey';
-      END IF;
-      RETURN NULL;
-    END $$`.execute(db)
-}

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { migrateToLatest, migrationFolder, migrationNames } from '../src/migrate.ts'
 import { createScratchDatabase, findStatisticsDifferences } from '../testing/index.ts'
 import { createOwner } from './logins.ts'
-import { insertOrders, org, other } from './orders-to-count.ts'
+import { addOther, insertOrders, org, other } from './orders-to-count.ts'
 import { connect, rowsOf } from './session.ts'
 
 const statistics = migrationNames.indexOf('0021-order-statistics')
@@ -41,6 +41,7 @@ t.test('a database with orders needs a backfill, also where a plain owner migrat
 t.test('each way to write orders changes the statistics, and other updates do not', async (t) => {
   const { url } = await createScratchDatabase(t)
   const admin = await connect(t, url)
+  await addOther(admin)
   const changes = async () =>
     (await rowsOf(admin, 'SELECT count(*)::int AS rows FROM order_statistics_changes'))[0].rows
   for (const [sql, rows] of [

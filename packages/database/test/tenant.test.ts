@@ -58,9 +58,8 @@ t.test('a tenant set for a session leaks, and the look for what is left shows it
   const database = open(t, url)
   const org = await newOrganisation(url)
   await database.runInTenant(org, insertOrder(org, 'a'))
-  await database.inTenant(org, (trx) =>
-    sql`SELECT set_config('app.org_id', current_setting('app.org_id'), false)`.execute(trx),
-  )
+  const text = "SELECT set_config('app.org_id', current_setting('app.org_id'), false)"
+  await database.runInTenant(org, { name: 'keep_tenant', text, values: [] })
   t.strictSame(await database.runGlobal(whatIsLeft), [{ tenant: org, orders: 1 }])
 })
 

@@ -1,11 +1,11 @@
-import { connectDatabase, defaultOrgId } from '@orders/database'
+import { connectDatabase, defaultOrgId, pgErrorCode } from '@orders/database'
 import type pg from 'pg'
 import t, { type Test } from 'tap'
 import { createStatistics } from '../src/fold-statistics.ts'
 import { removedTables } from '../src/guest-repository.ts'
 import { createPeople } from '../src/people.ts'
 import { createGuestRemoval } from '../src/remove-guests.ts'
-import { connect, openOrders, rowsOf, startOrders } from './service.ts'
+import { connect, openOrders, rowsOf, startOrders, until } from './service.ts'
 
 /** Inserts a guest who signed up so many hours ago, as a sign-up does, and returns the ids of user and home. */
 async function addGuest(admin: pg.Client, hours: number): Promise<{ id: string; home: string }> {
@@ -214,6 +214,26 @@ t.test('a worker can mark and empty no organisation that somebody uses', async (
   t.comment('control: a guest who signed up more than a day ago cannot come back')
   t.equal(await run('INSERT INTO removed_organisations VALUES ($1) RETURNING id', past.home), 1)
   t.equal(await run(`DELETE FROM orders ${found}`, past.home), 1)
+})
+
+t.test('an order that is being placed keeps its organisation, and both are removed later', async (t) => {
+  const { admin, url, removed, removeAll } = await start(t)
+  const { home } = await addGuest(admin, lastHour + 1)
+  const placing = await connect(t, url)
+  await placing.query('BEGIN')
+  await placing.query(`INSERT INTO orders (org_id, id, amount, currency) VALUES ($1, 'a', 1, 'EUR')`, [home])
+
+  const removal = removeAll().catch(pgErrorCode)
+  await until(async () => {
+    const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%removed_organisations%'`
+    return (await rowsOf(admin, waits)).length > 0
+  })
+  await placing.query('COMMIT')
+
+  t.equal(await removal, '23503')
+  t.equal(removed.organisations, undefined)
+  await removeAll()
+  t.match(removed, { orders: 1, order_statistics_changes: 2, organisations: 1 })
 })
 
 t.test('names every table of an organisation whose rows have no age limit', async (t) => {

