@@ -46,7 +46,7 @@ export function createImportRoom({
     throw new QuotaExceeded({ name: 'import-lines', used: before, limit }, message)
   }
 
-  function takeOrders(orgId: string, orders: ImportedOrder[]): Promise<QuotaExceeded | undefined> {
+  async function takeOrders(orgId: string, orders: ImportedOrder[]): Promise<QuotaExceeded | undefined> {
     // Of the lines with the same id, one is placed. Which one is not known yet, so the largest metadata counts.
     const ofIds = new Map<string, number>()
     for (const { id, metadata } of orders) ofIds.set(id, Math.max(ofIds.get(id) ?? 0, metadataBytes(metadata)))

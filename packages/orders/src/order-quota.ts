@@ -7,6 +7,7 @@ const freshMs = 5000
 const mostOrganisations = 10_000
 
 type Known = OrdersUse & { readAt: number; reading?: Promise<void> | undefined }
+type Outcome = QuotaExceeded | undefined
 
 export type OrderQuota = ReturnType<typeof createOrderQuota>
 
@@ -16,29 +17,33 @@ export type OrderQuota = ReturnType<typeof createOrderQuota>
  * what they write in 5 s. Near the limit, a retry can be rejected for up to 5 s. `now` is a monotonic clock in milliseconds.
  */
 export function createOrderQuota(database: Database, quotas: Quotas = defaultQuotas, now = () => performance.now()) {
-  const known = new Map<string, Promise<Known>>()
+  const known = new Map<string, Known>()
+  const firstReads = new Map<string, Promise<Known>>()
 
   /**
    * Counts the additions and returns undefined; or counts nothing and returns which quota they exceed. `bytes` are those of
-   * metadataBytes.
+   * metadataBytes. Only the first call of an organisation, and one that may be rejected, wait for the database.
    */
-  async function take(orgId: string, orders: number, bytes: number): Promise<QuotaExceeded | undefined> {
-    const use = await currentUse(orgId)
+  function take(orgId: string, orders: number, bytes: number): Outcome | Promise<Outcome> {
+    const use = currentUse(orgId)
+    return use instanceof Promise ? use.then((use) => takeFresh(use, orders, bytes)) : takeFresh(use, orders, bytes)
+  }
+
+  function takeFresh(use: Known, orders: number, bytes: number): Outcome | Promise<Outcome> {
     const rejection = takeFrom(use, orders, bytes)
     if (!rejection || !use.reading) return rejection
     // The sums may be too high: they are older than 5 s. Wait for the read in progress before rejecting.
-    await use.reading
-    return takeFrom(use, orders, bytes)
+    return use.reading.then(() => takeFrom(use, orders, bytes))
   }
 
   /** Waits for current sums. Returns a synchronous `take` for bytes of metadata; a negative number releases bytes. */
-  async function prepareMetadata(orgId: string): Promise<(bytes: number) => QuotaExceeded | undefined> {
+  async function prepareMetadata(orgId: string): Promise<(bytes: number) => Outcome> {
     const use = await currentUse(orgId)
     await use.reading
     return (bytes) => takeFrom(use, 0, bytes)
   }
 
-  function takeFrom(use: Known, orders: number, bytes: number): QuotaExceeded | undefined {
+  function takeFrom(use: Known, orders: number, bytes: number): Outcome {
     if (orders > 0 && use.orders + orders > quotas.orders) return exceeded('orders', use.orders, orders)
     if (bytes > 0 && use.metadata_bytes + bytes > quotas['metadata-bytes']) {
       return exceeded('metadata-bytes', use.metadata_bytes, bytes)
@@ -54,9 +59,10 @@ export function createOrderQuota(database: Database, quotas: Quotas = defaultQuo
     return new QuotaExceeded({ name, used, limit }, message)
   }
 
-  /** The sums read last, and a new read if they are older than 5 s. Only the first call of an organisation waits. */
-  async function currentUse(orgId: string): Promise<Known> {
-    const use = await (known.get(orgId) ?? remember(orgId))
+  /** The sums read last, and a new read if they are older than 5 s; a promise for an organisation that is new here. */
+  function currentUse(orgId: string): Known | Promise<Known> {
+    const use = known.get(orgId)
+    if (!use) return firstReads.get(orgId) ?? readFirst(orgId)
     if (!use.reading && now() - use.readAt >= freshMs) use.reading = readAgain(orgId, use)
     return use
   }
@@ -68,10 +74,16 @@ export function createOrderQuota(database: Database, quotas: Quotas = defaultQuo
   }
 
   /** If the sums cannot be read (for example after a timeout), the use counts as 0, and the sums are read again after 5 s. */
-  function remember(orgId: string): Promise<Known> {
-    if (known.size >= mostOrganisations) known.clear()
-    const reading = readUse(orgId).catch((): Known => ({ orders: 0, metadata_bytes: 0, readAt: now() }))
-    known.set(orgId, reading)
+  function readFirst(orgId: string): Promise<Known> {
+    const reading = readUse(orgId)
+      .catch((): Known => ({ orders: 0, metadata_bytes: 0, readAt: now() }))
+      .then((use) => {
+        if (known.size >= mostOrganisations) known.clear()
+        known.set(orgId, use)
+        firstReads.delete(orgId)
+        return use
+      })
+    firstReads.set(orgId, reading)
     return reading
   }
 

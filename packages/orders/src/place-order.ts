@@ -63,33 +63,34 @@ export function createPlacing({ database, quota, defaultCurrency, answerFor, onB
     concurrency: 2,
   })
 
-  const inFlight = new Set<Promise<Placed>>()
+  let unsettled = 0
+  const onIdle: (() => void)[] = []
 
   /**
    * Places an order once: a repeated key replays its first answer, a repeated id with the same content meets its order.
    * Throws AMOUNT_INVALID, PROJECT_NOT_FOUND, ORG_NOT_FOUND, ORDER_ID_TAKEN, IDEMPOTENCY_MISMATCH,
    * IDEMPOTENCY_IN_FLIGHT, OVERLOADED, QUOTA_EXCEEDED.
    */
-  function placeOrder(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
-    const placing = placeOne(orgId, order, claim)
-    const end = () => inFlight.delete(placing)
-    inFlight.add(placing)
-    placing.then(end, end)
-    return placing
+  async function placeOrder(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
+    unsettled++
+    try {
+      return await placeOne(orgId, { ...toRow(order, defaultCurrency), claim }, metadataBytes(order.metadata))
+    } catch (error) {
+      throw refusalOf(error) ?? error
+    } finally {
+      if (--unsettled === 0) for (const resolve of onIdle.splice(0)) resolve()
+    }
   }
 
-  async function placeOne(orgId: string, order: NewOrder, claim?: Claim): Promise<Placed> {
-    const placement = { ...toRow(order, defaultCurrency), claim }
-    const exceeded = await quota.take(orgId, 1, metadataBytes(order.metadata))
+  async function placeOne(orgId: string, placement: Placement, bytes: number): Promise<Placed> {
+    const exceeded = await quota.take(orgId, 1, bytes)
     if (exceeded) {
       const known = await settle(orgId, placement)
       if (known) return known
       throw exceeded
     }
     for (let attempt = 0; attempt < placeAttempts; attempt++) {
-      const placed = await places.add(orgId, placement).catch(asRefusal)
-      if (placed) return placed
-      const known = await settle(orgId, placement)
+      const known = (await places.add(orgId, placement)) ?? (await settle(orgId, placement))
       if (known) return known
     }
     throw unanswered()
@@ -149,9 +150,8 @@ export function createPlacing({ database, quota, defaultCurrency, answerFor, onB
 
   return {
     placeOrder,
-    idle: async () => {
-      while (inFlight.size > 0) await Promise.allSettled(inFlight)
-    },
+    /** Resolves when everything that was placed has been answered. */
+    idle: () => (unsettled === 0 ? Promise.resolve() : new Promise<void>((resolve) => onIdle.push(resolve))),
     waiting: places.waiting,
   }
 }
@@ -183,10 +183,6 @@ function firstOfEach(batch: Placement[]): Set<Placement> {
 
 export const unanswered = () =>
   new OrdersError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key or id has not been answered yet.')
-
-function asRefusal(error: unknown): never {
-  throw refusalOf(error) ?? error
-}
 
 /** What a client is told of a row that the database refused; undefined if it is not the row's fault. */
 export function refusalOf(error: unknown): OrdersError | undefined {
