@@ -22,7 +22,8 @@ export async function startOrders(t: Test, { max = 10 } = {}) {
 
 /** One more process' view of the same database. */
 export async function openOrders(t: Test, url: string, max = 10) {
-  const pool = new pg.Pool(connectionOptions(url, { max }))
+  // Requests wait for a connection, however busy the machine is.
+  const pool = new pg.Pool({ ...connectionOptions(url, { max }), connectionTimeoutMillis: 20_000 })
   let idle = async () => {}
   t.teardown(async () => {
     await idle()
