@@ -58,6 +58,10 @@ t.test('a name that leads to this machine is not enough', async (t) => {
     'localhost.evil.example',
     'localhost@evil.example',
     '127.0.0.1.evil.example',
+    'localhost/.evil.example',
+    'evil.example@localhost',
+    'localhost?evil.example',
+    'localhost\\evil.example',
     'x',
   ]
   for (const host of hosts) {

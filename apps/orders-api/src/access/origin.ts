@@ -6,8 +6,9 @@ export function hasOwnOrigin({ headers, protocol, host }: FastifyRequest): boole
   return own !== undefined && URL.parse(headers.origin ?? '')?.host === own
 }
 
-/** The host of a Host header in one spelling, without the port; undefined if it is none. */
-export const hostnameOf = (host: string): string | undefined => URL.parse(`http://${host}`)?.hostname || undefined
+/** The host of a Host header in one spelling, without the port; undefined if it is none, such as `a/b` or `user@a`. */
+export const hostnameOf = (host: string): string | undefined =>
+  /[/\\?#@\s]/.test(host) ? undefined : URL.parse(`http://${host}`)?.hostname || undefined
 
 /** Whether a name leads to this machine wherever it is looked up (RFC 6761), or is an address of the machine itself. */
 export const isLoopback = (hostname: string): boolean =>
