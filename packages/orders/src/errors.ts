@@ -14,3 +14,7 @@ export class OrdersError extends Error {
     this.faults = faults
   }
 }
+
+export function orgNotFound(orgId: string): never {
+  throw new OrdersError('ORG_NOT_FOUND', `There is no organisation ${orgId}.`)
+}

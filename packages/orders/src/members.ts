@@ -3,7 +3,6 @@ import type { Member, MemberPage, PageQuery, Role } from '@orders/schema'
 import type { createCursors } from './cursor.ts'
 import { OrdersError } from './errors.ts'
 import { readPage, withTimes } from './named.ts'
-import { orgNotFound } from './organisations.ts'
 import {
   countOtherOwners,
   deleteMembership,
@@ -39,7 +38,7 @@ export function createMembers(database: Database, cursors: ReturnType<typeof cre
   async function setMember(orgId: string, userId: string, role: Role): Promise<{ member: Member; created: boolean }> {
     const created = await database
       .inTenant(orgId, async (trx) => {
-        if (!(await lockOrg(trx, orgId))) orgNotFound(orgId)
+        await lockOrg(trx, orgId)
         const isNew = await upsertMembership(trx, orgId, userId, role)
         if (isNew) assertRoom('members', (await countRows(trx, 'memberships', orgId)) - 1, quotas)
         if (role !== 'owner') assertOwned(await countOtherOwners(trx, orgId, userId))
@@ -52,7 +51,7 @@ export function createMembers(database: Database, cursors: ReturnType<typeof cre
   /** Throws ORG_NOT_FOUND, MEMBER_NOT_FOUND, LAST_OWNER, LAST_MEMBERSHIP. */
   async function removeMember(orgId: string, userId: string): Promise<void> {
     await database.inTenant(orgId, async (trx) => {
-      if (!(await lockOrg(trx, orgId))) orgNotFound(orgId)
+      await lockOrg(trx, orgId)
       if (!(await deleteMembership(trx, orgId, userId))) notFound(userId)
       assertOwned(await countOtherOwners(trx, orgId, userId))
       await database.actAsUser(trx, userId)

@@ -3,7 +3,7 @@ import type { NameAndSlug, Organisation, OrganisationPage, PageQuery } from '@or
 import type { Transaction } from 'kysely'
 import { v7 as uuidv7 } from 'uuid'
 import type { createCursors } from './cursor.ts'
-import { OrdersError } from './errors.ts'
+import { OrdersError, orgNotFound } from './errors.ts'
 import { assertSlug, readPage, withTimes } from './named.ts'
 import { type Made, makeOnce, type Once } from './once.ts'
 import {
@@ -57,7 +57,7 @@ export function createOrganisations(database: Database, cursors: ReturnType<type
   async function replaceOrg(orgId: string, named: NameAndSlug): Promise<Organisation> {
     const row = await database
       .inTenant(orgId, async (trx) => {
-        const current = (await lockOrg(trx, orgId)) ?? orgNotFound(orgId)
+        const current = await lockOrg(trx, orgId)
         if (named.slug !== current.slug) assertSlug(named, 'INVALID_ORG_SLUG', isHomeSlug)
         return updateOrg(trx, orgId, named)
       })
@@ -89,10 +89,6 @@ export function createOrganisations(database: Database, cursors: ReturnType<type
 
 /** How the homes of guests and of other users are named. */
 const isHomeSlug = (slug: string) => /^(guest|home)-/.test(slug)
-
-export function orgNotFound(orgId: string): never {
-  throw new OrdersError('ORG_NOT_FOUND', `There is no organisation ${orgId}.`)
-}
 
 function asRefusal(error: unknown): never {
   const constraint = brokenConstraint(error)

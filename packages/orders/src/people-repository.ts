@@ -2,6 +2,7 @@ import type { Statement, Tables } from '@orders/database'
 import type { NameAndSlug, Organisation, Project } from '@orders/schema'
 import { sql, type Transaction } from 'kysely'
 import type { Position } from './cursor.ts'
+import { orgNotFound } from './errors.ts'
 
 type Trx = Transaction<Tables>
 
@@ -35,11 +36,11 @@ export function selectOwnOrgs(userId: string, after: Position | undefined, rows:
   }
 }
 
-/** Holds the organisation against other changes of it and of its members; orders go on being placed. */
+/** Holds the organisation against other changes of it and of its members; orders go on being placed. Throws ORG_NOT_FOUND. */
 export async function lockOrg(trx: Trx, orgId: string) {
   const { rows } = await sql<{ slug: string }>`
     SELECT slug FROM organisations WHERE id = ${orgId} FOR NO KEY UPDATE`.execute(trx)
-  return rows[0]
+  return rows[0] ?? orgNotFound(orgId)
 }
 
 export function updateOrg(trx: Trx, orgId: string, { name, slug }: NameAndSlug): Promise<Organisation> {

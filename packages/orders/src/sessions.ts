@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { brokenConstraint, type Database, type Statement } from '@orders/database'
-import { orgNotFound } from './organisations.ts'
+import { orgNotFound } from './errors.ts'
 
 /** Who is signed in: `orgId` is the organisation chosen to act in, null for the user's home. */
 export type Session = { userId: string; orgId: string | null; remainingMs: number }

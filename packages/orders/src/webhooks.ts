@@ -55,7 +55,7 @@ export async function createWebhooks({ database, checkUrl, quotas = defaultQuota
     if (message) throw new OrdersError('WEBHOOK_URL_REFUSED', message, [{ path: '/url', message }])
   }
 
-  /** Throws WEBHOOK_URL_REFUSED, QUOTA_EXCEEDED, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT. */
+  /** Throws ORG_NOT_FOUND, WEBHOOK_URL_REFUSED, QUOTA_EXCEEDED, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT. */
   async function createWebhook(
     orgId: string,
     asked: NewWebhook,
