@@ -1,4 +1,5 @@
 import { createScratchDatabase } from '@orders/database/testing'
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import { preloaded } from '../src/faults/break-sources.ts'
 import { until } from '../src/faults/careless-database.ts'
@@ -12,9 +13,14 @@ const [allStreams, allExports] = [1500, 3]
 const burst = 100
 /** Heartbeats of a stream, one every 10 s, in which a service cuts off a client that does not read. */
 const heartbeats = 2
+/** Connections of a guest whose writes are refused, and how many writes. */
+const [attackers, refusals] = [64, 640]
 t.setTimeout(240_000)
 
 const { url: DATABASE_URL } = await createScratchDatabase(t)
+const admin = new pg.Client({ connectionString: DATABASE_URL })
+await admin.connect()
+t.teardown(() => admin.end())
 const settings = { DATABASE_URL, GUEST_KEYS: newGuestKeys(), RATE_LIMITS: 'off', AUTH_MODE: 'required' }
 const { url } = await serve(t, settings)
 // Two other members of Ann's organisation, and one of another organisation.
@@ -124,4 +130,43 @@ t.test('an export that is read too slowly is cut off, and its user exports again
   t.equal((await quickExport(unpaced.url, ann)).status, 429)
   kept.response.resume()
   t.equal((await kept.ended).complete, true)
+})
+
+/** Repeats a project whose slug is taken, while another guest places orders; returns the answers and the new connections. */
+async function refuseWrites(at: string) {
+  const [mallory, victim] = await Promise.all([signIn(at), signIn(at)])
+  const path = `/orgs/${mallory.orgId}/projects`
+  const taken = () => call(at, mallory, 'POST', path, { name: 'Lamps', slug: 'taken' })
+  t.equal((await taken()).status, 201)
+  const before = await sessionsBegun()
+  const statuses = async (count: number, send: () => ReturnType<typeof call>) => {
+    const seen = new Set<number>()
+    for (let i = 0; i < count; i++) seen.add((await send()).status)
+    return [...seen]
+  }
+  const attack = Promise.all(Array.from({ length: attackers }, () => statuses(refusals / attackers, taken)))
+  const victims = await statuses(50, () => call(at, victim, 'POST', '/orders', { amount: 1 }))
+  return { attack: [...new Set((await attack).flat())], victims, connections: (await sessionsBegun()) - before }
+}
+
+const sessionsBegun = async (): Promise<number> => {
+  await admin.query('SELECT pg_stat_clear_snapshot()')
+  const { rows } = await admin.query('SELECT sessions::int FROM pg_stat_database WHERE datname = current_database()')
+  return rows[0].sessions
+}
+
+t.test('writes of one guest that are refused leave connections to others', async (t) => {
+  const { attack, victims, connections } = await refuseWrites(url)
+
+  t.strictSame(attack, [409])
+  t.strictSame(victims, [201])
+  t.ok(connections <= 10, `${connections} new connections`)
+})
+
+t.test('control: a service that closes the connection of each refused write', async (t) => {
+  const service = await serve(t, { ...settings, ...preloaded('without-reuse.ts') })
+
+  const { connections } = await refuseWrites(service.url)
+
+  t.ok(connections > refusals / 2, `${connections} new connections`)
 })

@@ -17,6 +17,7 @@ interface Query extends Required<Prepared> {
 }
 
 interface Connection extends pg.Connection {
+  close(statement: { type: 'S'; name: string }): void
   parsedStatements: Record<string, string>
   submittedNamedStatements: Record<string, string>
 }
@@ -24,7 +25,7 @@ interface Connection extends pg.Connection {
 /**
  * Runs statements that leave in one packet, with one Sync behind them all: PostgreSQL runs them as one transaction,
  * unless they begin or end one, skips all that follow one that failed, and answers in one packet. pg by itself sends a
- * Sync behind each. After an error, which is that of the statement that failed, the connection is of no more use.
+ * Sync behind each. Throws the error of the statement that failed; what the burst began stays open.
  */
 export async function runBurst(client: pg.PoolClient, statements: Prepared[]): Promise<pg.QueryResult[]> {
   try {
@@ -86,7 +87,13 @@ class Burst {
     delete connection.submittedNamedStatements[query.name]
   }
 
-  handleError(error: Error): void {
+  /** PostgreSQL prepared none of the statements behind the one that failed, and perhaps that one: it closes either. */
+  handleError(error: Error, connection: Connection): void {
+    for (const { name } of this.queries.slice(this.answered)) {
+      if (connection.submittedNamedStatements[name] === undefined) continue
+      delete connection.submittedNamedStatements[name]
+      connection.close({ type: 'S', name })
+    }
     this.callback(error, [])
   }
 

@@ -1,7 +1,11 @@
 import type pg from 'pg'
 import type { watchDurability } from './durability.ts'
+import { isRowFault } from './errors.ts'
 
-/** Lends connections of the pool to work, and discards those that failed or are not durable. */
+/**
+ * Lends connections of the pool to work, and discards those that failed or are not durable. One that rejected a row stays: a
+ * new one takes longer than the statement, and whoever repeats such a row would take them all.
+ */
 export function createClients(pool: pg.Pool, durability: ReturnType<typeof watchDurability>) {
   async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await pool.connect()
@@ -10,7 +14,8 @@ export function createClients(pool: pg.Pool, durability: ReturnType<typeof watch
       client.release(durability.isFaulty(client))
       return result
     } catch (error) {
-      client.release(true) // also ends a transaction that may still be open
+      const isReusable = isRowFault(error) && !durability.isFaulty(client) && (await endTransaction(client))
+      client.release(!isReusable) // closing it also ends a transaction that may still be open
       throw error
     }
   }
@@ -22,4 +27,15 @@ export function createClients(pool: pg.Pool, durability: ReturnType<typeof watch
     })
 
   return { withClient, withDurableClient }
+}
+
+/** Whether the connection is outside any transaction again. */
+async function endTransaction(client: pg.PoolClient): Promise<boolean> {
+  try {
+    await client.query('') // The status is known when PostgreSQL is ready for the next query.
+    if (client.getTransactionStatus() !== 'I') await client.query('ROLLBACK')
+    return true
+  } catch {
+    return false
+  }
 }

@@ -21,6 +21,10 @@ import {
   setUser,
 } from './statements.ts'
 import type { Tables } from './tables.ts'
+import { createTurns } from './turns.ts'
+
+/** Of the pool: what transactions of several statements hold, and what those of one party hold. */
+const shares = { transactions: 0.6, party: 0.3 }
 
 type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean; userId?: string }
 
@@ -46,15 +50,27 @@ export function openDatabase(
   const kysely = new Kysely<Tables>({
     dialect: new PostgresDialect({ pool: discardingPool(pool, durability.isFaulty) }),
   })
+  const shareOf = (share: number) => Math.max(1, Math.floor(pool.options.max * share))
+  const inTurn = createTurns(shareOf(shares.party), shareOf(shares.transactions))
 
   /**
    * Runs `work` in a transaction that sees and writes the rows of one organisation only; with `userId`, also sees that
-   * user and the user's organisations.
+   * user and the user's organisations. Transactions that write wait for their turn, so that those of one user, or of one
+   * organisation, leave connections to others.
    */
   function inTenant<T>(
     orgId: string,
     work: (trx: Transaction<Tables>) => Promise<T>,
-    { isolation = 'read committed', readOnly = false, userId }: TransactionOptions = {},
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    const run = () => transact(orgId, work, options)
+    return options.readOnly ? run() : inTurn(options.userId ?? orgId, run)
+  }
+
+  function transact<T>(
+    orgId: string,
+    work: (trx: Transaction<Tables>) => Promise<T>,
+    { isolation = 'read committed', readOnly = false, userId }: TransactionOptions,
   ): Promise<T> {
     return kysely
       .transaction()

@@ -1,5 +1,6 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type pg from 'pg'
+import { isRowFault } from './errors.ts'
 
 /**
  * What DISCARD ALL does, except that prepared statements stay: a session setting, an advisory lock, LISTEN or a cursor that
@@ -11,7 +12,7 @@ const reset = `CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET A
 /**
  * The pool as Kysely uses it, except that a connection on which a statement failed is closed and not given to the next
  * request: Kysely itself keeps one whose START TRANSACTION ran out of time, and the next request would break on it.
- * Any other is reset first. `isFaulty` names connections that are closed in any case.
+ * Any other is reset first, also after an error of a row. `isFaulty` names connections that are closed in any case.
  *
  * Every query uses the extended protocol, in which PostgreSQL rejects a text of more than one statement. So injected SQL
  * cannot add a statement, such as PREPARE, that affects the next tenant of the connection.
@@ -22,11 +23,11 @@ export function discardingPool(pool: pg.Pool, isFaulty: (client: pg.PoolClient) 
     let failed = isFaulty(client)
     const query = (text: string, values: unknown[]) =>
       client.query({ text, values, queryMode: 'extended' } as pg.QueryConfig).catch((error) => {
-        failed = true
+        failed ||= !isRowFault(error)
         throw error
       })
     const release = () =>
-      failed
+      failed || client.getTransactionStatus() !== 'I'
         ? client.release(true)
         : client.query(reset, (error) => client.release(error !== null && error !== undefined))
     return { query: query as unknown as PostgresPoolClient['query'], release }

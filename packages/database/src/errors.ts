@@ -19,6 +19,12 @@ export function brokenConstraint(error: unknown): string | undefined {
   return pgErrorCode(error)?.startsWith('23') ? (error as { constraint?: string }).constraint : undefined
 }
 
+/**
+ * True if a row that the caller gave is to blame: its values (class 22), a constraint (23) or a lock that somebody holds on
+ * it. The connection goes on being of use.
+ */
+export const isRowFault = (error: unknown): boolean => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
+
 const socketFaults = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

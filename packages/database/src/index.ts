@@ -6,6 +6,7 @@ export {
   brokenConstraint,
   DatabaseError,
   explainDatabaseError,
+  isRowFault,
   isUnavailable,
   NotDurableError,
   pgErrorCode,

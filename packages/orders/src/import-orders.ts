@@ -1,11 +1,11 @@
-import { type Database, isUnavailable } from '@orders/database'
+import { type Database, isRowFault, isUnavailable } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
 import { createImportRoom } from './import-room.ts'
 import { assertSameContent, byId, toRow } from './new-order.ts'
 import type { OrderQuota } from './order-quota.ts'
-import { isRowFault, readPlaced, refusalOf, unanswered } from './place-order.ts'
+import { readPlaced, refusalOf, unanswered } from './place-order.ts'
 import {
   type NewOrderRow,
   type PlacedContent,

@@ -1,4 +1,4 @@
-import { brokenConstraint, type Database, pgErrorCode } from '@orders/database'
+import { brokenConstraint, type Database, isRowFault, pgErrorCode } from '@orders/database'
 import type { NewOrder, Order, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
@@ -47,8 +47,6 @@ const placeAttempts = 3
 const lockNotAvailable = '55P03'
 // A request whose key or id another transaction holds must not keep those that share its statement waiting for long.
 const batchLockTimeoutMs = 100
-/** True if a single row is to blame for the failure of a whole statement. */
-export const isRowFault = (error: unknown) => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
 
 /** Placing of orders: many requests share one statement and one commit, and each gets its own answer after it. */
 export function createPlacing({ database, quota, defaultCurrency, answerFor, onBatch, onEvents }: Options) {

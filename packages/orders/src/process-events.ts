@@ -1,7 +1,6 @@
-import { type Database, isUnavailable, type Statement } from '@orders/database'
+import { type Database, isRowFault, isUnavailable, type Statement } from '@orders/database'
 import type { OrderEventType } from '@orders/schema'
 import { transitions } from './change-order.ts'
-import { isRowFault } from './place-order.ts'
 import type { Effect, Outcome } from './relay.ts'
 import { retryingConflicts } from './retry.ts'
 import { outboxRow } from './row.ts'

@@ -1,5 +1,4 @@
-import { type Database, isUnavailable, type Statement } from '@orders/database'
-import { isRowFault } from './place-order.ts'
+import { type Database, isRowFault, isUnavailable, type Statement } from '@orders/database'
 import {
   buryEvent,
   finishBatch,
