@@ -4,15 +4,15 @@ import { createScratchDatabase } from '@orders/database/testing'
 import { Client } from 'pg'
 import type { Page } from 'playwright-core'
 import t from 'tap'
+import { freePort, startIssuer } from '../src/faults/issuer.ts'
 import { startService } from '../src/faults/service-process.ts'
 import { accessibilityFaults, launchChromium, openPage } from './pages/browser.ts'
-import { freePort, startIssuer } from './pages/issuer.ts'
 
 const { url: database } = await createScratchDatabase(t)
 const browser = await launchChromium()
 const port = await freePort()
 const base = `http://localhost:${port}`
-const issuer = await startIssuer(t, base)
+const issuer = await startIssuer(t, { origin: base })
 const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
 const service = startService({
   DATABASE_URL: database,

@@ -2,7 +2,8 @@
 
 import { startIssuer } from './issuer.ts'
 
-const [pages = ''] = process.argv.slice(2)
-const { url } = await startIssuer({ teardown: () => {} }, { pages, audience: 'urn:orders' })
+const [pages = '', keys = '[]'] = process.argv.slice(2)
+const options = { pages, audience: 'urn:orders', otherKeys: JSON.parse(keys) }
+const { url } = await startIssuer({ teardown: () => {} }, options)
 process.stdin.resume().on('end', () => process.exit())
 console.log(`The issuer is ready on ${url}`)

@@ -22,7 +22,14 @@ const pagesOf = (origin: string) => ({
  */
 export async function startIssuer(
   t: Test,
-  { audience = 'orders-api', pages = '', name = 'localhost', kid = 'first' } = {},
+  {
+    audience = 'orders-api',
+    pages = '',
+    name = 'localhost',
+    kid = 'first',
+    /** Private keys that it publishes besides its own, which signs. */
+    otherKeys = [] as JWK[],
+  } = {},
 ) {
   const server: Server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -35,7 +42,7 @@ export async function startIssuer(
     alg: 'RS256',
   }
   const provider = new Provider(url, {
-    jwks: { keys: [key as never] },
+    jwks: { keys: [key, ...otherKeys] as never[] },
     clients: [
       ...['one', 'two'].map((client_id) => ({
         client_id,

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { createPrivateKey, randomUUID, sign } from 'node:crypto'
+import { createPrivateKey, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { send } from './http.ts'
+import { secondsNow, signJws } from './tokens.ts'
 
 const program = join(import.meta.dirname, '../../../orders-api/src/guest-keys.ts')
 
@@ -48,7 +49,7 @@ export async function newOrg(url: string, owner: Guest): Promise<string> {
 export function signToken(guestKeys: string, userId: string, lifetimeSeconds: number): string {
   const [jwk] = JSON.parse(guestKeys).keys
   const key = createPrivateKey({ key: jwk, format: 'jwk' })
-  const iat = Math.floor((performance.timeOrigin + performance.now()) / 1000)
+  const iat = secondsNow()
   const claims = {
     iss: 'orders',
     aud: 'orders',
@@ -58,8 +59,5 @@ export function signToken(guestKeys: string, userId: string, lifetimeSeconds: nu
     exp: iat + lifetimeSeconds,
     scope: 'orders:read orders:write orgs:write',
   }
-  const text = [{ alg: 'EdDSA', kid: jwk.kid, typ: 'at+jwt' }, claims]
-    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
-    .join('.')
-  return `${text}.${sign(null, Buffer.from(text), key).toString('base64url')}`
+  return signJws({ alg: 'EdDSA', kid: jwk.kid, typ: 'at+jwt' }, claims, key)
 }

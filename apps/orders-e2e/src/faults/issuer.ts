@@ -13,9 +13,19 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts a real OpenID issuer where the pages of `origin` may sign users in; ends with the test. */
-export async function startIssuer(t: { teardown(fn: () => void): void }, origin: string): Promise<{ url: string }> {
-  const child = spawn(process.execPath, [program, origin], { stdio: ['pipe', 'pipe', 'pipe'] })
+type Options = {
+  /** Of the pages where users of the issuer may sign in. */
+  origin?: string
+  /** Private keys that it publishes besides its own. */
+  keys?: object[]
+}
+
+/** Starts a real OpenID issuer of tokens for `urn:orders`; ends with the test. */
+export async function startIssuer(
+  t: { teardown(fn: () => void): void },
+  { origin = '', keys = [] }: Options,
+): Promise<{ url: string }> {
+  const child = spawn(process.execPath, [program, origin, JSON.stringify(keys)], { stdio: ['pipe', 'pipe', 'pipe'] })
   t.teardown(() => void child.kill())
   const said = { stdout: '', stderr: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
