@@ -21,3 +21,17 @@ export async function countRows(client: Client, tables: string[]): Promise<Recor
   }
   return counts
 }
+
+/** How many rows of an organisation each table has, without the tables that have none. */
+export async function countRowsOf(client: Client, orgId: string): Promise<Record<string, number>> {
+  const { rows: tables } = await client.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+      WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace AND attname = 'org_id'`,
+  )
+  const counts: Record<string, number> = {}
+  for (const { name } of tables) {
+    const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${name} WHERE org_id = $1`, [orgId])
+    if (rows[0].n > 0) counts[name] = rows[0].n
+  }
+  return counts
+}
