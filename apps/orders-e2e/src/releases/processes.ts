@@ -15,10 +15,14 @@ export async function migrate(root: string, url: string): Promise<void> {
 }
 
 /** Starts an API process and a worker on one database, and stops them with the test at the latest. */
-export async function startPair(t: Test, database: string, roots: { api: string; worker: string }): Promise<Pair> {
-  const settings = { DATABASE_URL: database, DRAIN_DELAY_MS: '0' }
-  const worker = startWorker({ DATABASE_URL: database }, roots.worker)
-  const api = startService(settings, roots.api)
+export async function startPair(
+  t: Test,
+  database: string,
+  roots: { api: string; worker: string },
+  settings: Record<string, string> = {},
+): Promise<Pair> {
+  const worker = startWorker({ ...settings, DATABASE_URL: database }, roots.worker)
+  const api = startService({ ...settings, DATABASE_URL: database, DRAIN_DELAY_MS: '0' }, roots.api)
   const processes = [api, worker]
   t.teardown(() => end(processes, 'SIGKILL'))
   return { url: await api.ready(), stop: () => end(processes, 'SIGTERM') }
