@@ -13,6 +13,12 @@ const page = { limit: 50 }
 const url = 'https://example.com/hook'
 const any = () => true
 
+t.test('no webhook is made for an organisation that is deleted meanwhile', async (t) => {
+  const { webhooks, org, admin } = await startWebhooks(t)
+  await admin.query('DELETE FROM organisations WHERE id = $1', [org])
+  t.equal(await outcomeOf(webhooks.createWebhook(org, { url })), 'ORG_NOT_FOUND')
+})
+
 t.test('a webhook is made, shown without its secret, changed and deleted', async (t) => {
   const { webhooks, org, newWebhook } = await startWebhooks(t)
   const made = await newWebhook(url, { description: 'Shop', event_types: ['orders.order.placed.v1'] })
