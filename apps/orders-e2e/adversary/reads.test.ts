@@ -3,6 +3,7 @@ import { createScratchDatabase } from '@orders/database/testing'
 import type { Client } from 'pg'
 import t, { type Test } from 'tap'
 import { startAttack } from '../src/faults/attackers.ts'
+import { preloaded } from '../src/faults/break-sources.ts'
 import { until } from '../src/faults/careless-database.ts'
 import { type Guest, newGuestKeys, signIn } from '../src/faults/guests.ts'
 import { keepAlive, send } from '../src/faults/http.ts'
@@ -117,7 +118,7 @@ t.test('PostgreSQL cancels a search whose client has left', async (t) => {
 
 t.test('without the limits, the same searches fail or delay requests of another organisation', async (t) => {
   const limits = { CONCURRENCY_LIMITS: 'scans=100,org-scans=100,user-scans=100', DATABASE_POOL_MAX: '4' }
-  const { url } = await serve(t, { ...prepared.settings, ...limits })
+  const { url } = await serve(t, { ...prepared.settings, ...limits, ...preloaded('without-rests.ts') })
 
   const { failures, p99, allowed } = await compare(t, url, 'searches')
 
