@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -52,4 +52,19 @@ t.test('a private cluster can be killed, shut down and started again on its port
     await cluster.restart()
     t.same(await query(cluster.url, 'select count(*)::int from orders'), [0])
   }
+})
+
+t.test('a leftover of another user stops nobody', async (t) => {
+  const gone = spawn('true')
+  await once(gone, 'close')
+  const leftover = join(tmpdir(), `orders-test-${gone.pid}-foreign`)
+  mkdirSync(join(leftover, 'cluster'), { recursive: true })
+  chmodSync(leftover, 0)
+  t.teardown(() => {
+    if (!existsSync(leftover)) return
+    chmodSync(leftover, 0o700)
+    rmSync(leftover, { recursive: true })
+  })
+  const cluster = await createCluster(t, { durable: false })
+  t.same(await query(cluster.url, 'select 1'), [1])
 })

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, rm, statfs } from 'node:fs/promises'
+import { readFile, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { isAlive } from '../src/embedded/data-folder.ts'
+import { deleteInterrupted } from '../src/embedded/data-folder.ts'
 import { commandOf, readPostmaster } from '../src/embedded/postmaster.ts'
 import { startEmbeddedPostgres } from '../src/embedded.ts'
 
@@ -41,7 +41,8 @@ export interface ClusterOptions {
 /** Starts a cluster in a temporary folder. It ends, and its data goes, with this process, however that ends. */
 export async function startCluster({ durable = true, inMemory = false }: ClusterOptions = {}): Promise<Cluster> {
   const parent = inMemory && (await hasMemory()) ? memory : tmpdir()
-  await deleteLeftovers(parent)
+  // A test process that is killed while its server was down leaves the folder behind.
+  await deleteInterrupted(parent, prefix)
   const dataDir = join(parent, `${prefix}${process.pid}-${randomBytes(4).toString('hex')}`)
   const start = (port?: number, settings = { durable }) =>
     startEmbeddedPostgres({ ...settings, dataDir, disposable: true, ...(port ? { port } : {}) })
@@ -96,12 +97,4 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
 async function hasMemory(): Promise<boolean> {
   const disk = await statfs(memory).catch(() => null)
   return disk !== null && disk.bavail * disk.bsize > memoryBytes
-}
-
-// A test process that is killed while its server was down leaves the folder behind.
-async function deleteLeftovers(parent: string): Promise<void> {
-  for (const name of await readdir(parent)) {
-    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : 0
-    if (pid && !isAlive(pid)) await rm(join(parent, name), { recursive: true, force: true })
-  }
 }

@@ -75,10 +75,14 @@ async function initdb(cluster: string, password: string, dataDir: string, binari
   if (code !== 0) throw explainOutput(stderr, dataDir)
 }
 
-async function deleteInterrupted(parent: string, prefix: string): Promise<void> {
+/** Deletes the folders `<prefix><process id>…` of processes that are gone, and leaves those of other users alone. */
+export async function deleteInterrupted(parent: string, prefix: string): Promise<void> {
   for (const name of await readdir(parent)) {
-    if (!name.startsWith(prefix) || isAlive(Number.parseInt(name.slice(prefix.length), 10))) continue
-    await rm(join(parent, name), { recursive: true, force: true })
+    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : 0
+    if (!pid || isAlive(pid)) continue
+    await rm(join(parent, name), { recursive: true, force: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error
+    })
   }
 }
 
