@@ -79,8 +79,8 @@ t.test('database errors are counted by kind, from zero', async (t) => {
 
   await session.query('BEGIN; LOCK TABLE orders, kysely_migration')
   await delay(1000) // the last answer of the probe is kept so long
-  const [listed, probed] = await Promise.all([send('GET', '/orders'), send('GET', '/readyz')])
-  t.match(listed, { status: 503, json: { error: 'DATABASE_UNAVAILABLE' } })
+  const [refused, probed] = await Promise.all([send('GET', '/orders'), send('GET', '/readyz')])
+  t.match(refused, { status: 503, json: { error: 'DATABASE_UNAVAILABLE' } })
   t.match(probed, { status: 200, json: { database: 'unreachable' } })
   await session.query('ROLLBACK')
   t.same([await errors('request'), await errors('probe')], [1, 1])
@@ -93,7 +93,9 @@ t.test('database errors are counted by kind, from zero', async (t) => {
   while ((await errors('connection')) === 0) await delay(10)
 
   await session.query('ALTER TABLE orders RENAME TO elsewhere')
-  t.equal((await send('GET', '/orders')).status, 500)
+  let listed = 503 // while a connection of the pool is one that has just ended
+  while (listed === 503) listed = (await send('GET', '/orders')).status
+  t.equal(listed, 500)
   t.equal(await errors('statement'), 1)
 })
 
