@@ -82,7 +82,7 @@ const isAccessToken = (type: unknown) => typeof type === 'string' && /^(?:(?:app
 const scopesIn = (claim: unknown): unknown[] =>
   typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken away
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const control = /[\u0000-\u001f\u007f]/g
 const maxName = 200 // code points, as the columns of names count them
 
@@ -118,4 +118,8 @@ export function readIssuers(text: string): OpenIdIssuer[] {
 
 /** What can name a subject or a token. */
 export const isText = (value: unknown): value is string =>
-  typeof value === 'string' && value.length > 0 && value.length <= maxText
+  typeof value === 'string' &&
+  value.length > 0 &&
+  value.length <= maxText &&
+  value.isWellFormed() &&
+  value.search(control) === -1

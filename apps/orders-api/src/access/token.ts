@@ -1,6 +1,6 @@
 import { OrdersError } from '@orders/orders'
 import type { Scope } from '@orders/schema'
-import { parseStrictJson } from '../plugins/strict-json.ts'
+import { type JsonLimits, parseStrictJson } from '../plugins/strict-json.ts'
 
 /** Whom a token names, for how long (milliseconds since 1970) and what for. */
 export type Identity = {
@@ -29,6 +29,15 @@ const maxLength = 8192
 const kidPattern = /^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u
 // They let a token say how it is to be checked.
 const forbidden = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip']
+// Its length bounds a token, and issuers write what they like into claims that the service does not read.
+const jsonOfTokens: JsonLimits = {
+  depth: 32,
+  keys: Number.POSITIVE_INFINITY,
+  items: Number.POSITIVE_INFINITY,
+  stringLength: Number.POSITIVE_INFINITY,
+  digits: Number.POSITIVE_INFINITY,
+  plainText: false,
+}
 const certificateNames = ['x5t', 'x5t#S256']
 
 export const notTaken = (reason: string) => new OrdersError('UNAUTHENTICATED', `The token is not valid: ${reason}.`)
@@ -77,7 +86,7 @@ const isBase64Url = (part: string) => Buffer.from(part, 'base64url').toString('b
 
 function readPart(part: string): Part {
   try {
-    const value = parseStrictJson(Buffer.from(part, 'base64url'))
+    const value = parseStrictJson(Buffer.from(part, 'base64url'), jsonOfTokens)
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Part
   } catch {}
   throw notTaken('its header or its claims are not one plain JSON object')

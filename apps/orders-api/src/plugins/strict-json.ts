@@ -3,7 +3,9 @@ import { type Fault, OrdersError } from '@orders/orders'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
-export const jsonLimits = { depth: 32, keys: 1000, items: 200, stringLength: 2000, digits: 15 }
+/** `plainText`: no control character and no lone surrogate, escaped or not. */
+export type JsonLimits = typeof jsonLimits
+export const jsonLimits = { depth: 32, keys: 1000, items: 200, stringLength: 2000, digits: 15, plainText: true }
 
 const otherCharset = /;\s*charset\s*=\s*(?!"?utf-?8"?\s*(?:;|$))/i
 
@@ -40,22 +42,22 @@ const withoutMark = (body: Buffer) =>
 
 /**
  * Parses JSON as JSON.parse does, and refuses what that would change or hide: invalid UTF-8, duplicate keys, __proto__,
- * numbers a double cannot hold exactly, control characters, lone surrogates, and sizes beyond `jsonLimits`.
+ * infinite numbers, and what is beyond the limits; by `jsonLimits`, also numbers that a double cannot hold exactly.
  */
-export function parseStrictJson(body: Buffer): unknown {
+export function parseStrictJson(body: Buffer, limits = jsonLimits): unknown {
   if (!isUtf8(body)) throw refuse('The body is not UTF-8.')
-  return parseStrictText(body.toString())
+  return parseStrictText(body.toString(), limits)
 }
 
 /** The same for what is text already. */
-export function parseStrictText(text: string): unknown {
+export function parseStrictText(text: string, limits = jsonLimits): unknown {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
     throw refuse(text.trim() === '' ? 'The body is empty.' : `The body is not JSON: ${(error as SyntaxError).message}.`)
   }
-  inspect(text)
+  inspect(text, limits)
   return value
 }
 
@@ -67,7 +69,7 @@ const whitespace = /[ \t\n\r]*/y
 const number = /-?\d+(?:\.(\d+))?(?:[eE][+-]?\d+)?/y
 
 /** Walks the text of valid JSON once, beside the value that JSON.parse made of it. */
-function inspect(text: string): void {
+function inspect(text: string, limits: JsonLimits): void {
   const path: (string | number)[] = []
   let at = 0
   let keys = 0
@@ -97,10 +99,9 @@ function inspect(text: string): void {
     at++
     const token = text.slice(start, at)
     const value = escaped ? (JSON.parse(token) as string) : token.slice(1, -1)
-    if (value.length > jsonLimits.stringLength)
-      throw fault(`a string has at most ${jsonLimits.stringLength} characters`)
-    if (control.test(value)) throw fault('control characters are not allowed')
-    if (escaped && !value.isWellFormed()) throw fault('a lone surrogate is not a character')
+    if (value.length > limits.stringLength) throw fault(`a string has at most ${limits.stringLength} characters`)
+    if (limits.plainText && control.test(value)) throw fault('control characters are not allowed')
+    if (limits.plainText && escaped && !value.isWellFormed()) throw fault('a lone surrogate is not a character')
     return value
   }
 
@@ -114,7 +115,7 @@ function inspect(text: string): void {
       path.push(key)
       if (seen.has(key)) throw fault('this key stands twice')
       if (key === '__proto__') throw fault('this key is not allowed')
-      if (++keys > jsonLimits.keys) throw fault(`there are more than ${jsonLimits.keys} keys`)
+      if (++keys > limits.keys) throw fault(`there are more than ${limits.keys} keys`)
       seen.add(key)
       space()
       at++ // the colon
@@ -129,7 +130,7 @@ function inspect(text: string): void {
     space()
     for (let index = 0; text.charCodeAt(at) !== 93; index++) {
       path.push(index)
-      if (index >= jsonLimits.items) throw fault(`an array has at most ${jsonLimits.items} items`)
+      if (index >= limits.items) throw fault(`an array has at most ${limits.items} items`)
       value()
       space()
       if (text.charCodeAt(at) === 44) at++
@@ -143,13 +144,13 @@ function inspect(text: string): void {
     const [token = ''] = number.exec(text) ?? []
     at += token.length
     const finite = Number.isFinite(Number(token))
-    if (finite && token.length <= jsonLimits.digits) return
+    if (finite && token.length <= limits.digits) return
     const significant = token
       .replace(/[eE].*/, '')
       .replace(/\D/g, '')
       .replace(/^0+/, '')
-    if (!finite || significant.length > jsonLimits.digits) {
-      const error = fault(`a number has at most ${jsonLimits.digits} significant digits`)
+    if (!finite || significant.length > limits.digits) {
+      const error = fault(`a number has at most ${limits.digits} significant digits`)
       throw path.length === 1 && path[0] === 'amount'
         ? new OrdersError('AMOUNT_INVALID', error.message, error.faults)
         : error
@@ -157,7 +158,7 @@ function inspect(text: string): void {
   }
 
   function value() {
-    if (path.length > jsonLimits.depth) throw fault(`values nest at most ${jsonLimits.depth} deep`)
+    if (path.length > limits.depth) throw fault(`values nest at most ${limits.depth} deep`)
     space()
     const code = text.charCodeAt(at)
     if (code === 34) string()
