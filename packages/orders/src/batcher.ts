@@ -1,4 +1,5 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
+import { bulkhead } from 'cockatiel'
 import { OrdersError } from './errors.ts'
 
 type Waiting<Item, Result> = {
@@ -11,11 +12,11 @@ type Waiting<Item, Result> = {
 type Options<Item, Result> = {
   /** Answers a batch of one lane, a result or an error an item, in the items' order. */
   run: (lane: string, items: Item[]) => Promise<(Result | Error)[]>
-  /** True if an error of `run` is the fault of some item: then halves of the batch are run on their own. */
+  /** True if an error of `run` is the fault of some item: then halves of the batch are run, see `repair` below. */
   isItemFault?: (error: unknown) => boolean
   maxBatch?: number
   maxWaiting?: number
-  /** Milliseconds that a request may wait for its batch to start; with the query's own limit, this bounds its answer. */
+  /** Milliseconds that a request may wait for its run to start; with the query's own limit, this bounds its answer. */
   maxWait?: number
   /** Batches in flight over all lanes; a lane has one at a time unless `perLane` says more. */
   concurrency?: number
@@ -29,7 +30,7 @@ type Options<Item, Result> = {
   onBatch?: (size: number) => void
 }
 
-const idle = { batches: 0, items: 0 }
+const none = { batches: 0, items: 0 }
 
 export type Batcher<Item, Result> = ReturnType<typeof createBatcher<Item, Result>>
 
@@ -43,6 +44,7 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
   const { concurrency = 4, perLane = 1, evenly = false } = options
   const queues = new Map<string, Waiting<Item, Result>[]>() // in the order of their turns
   const inFlight = new Map<string, { batches: number; items: number }>()
+  const repairs = bulkhead(1, Number.POSITIVE_INFINITY) // a batch of each lane at most waits
   let running = 0
   let waiting = 0
   let scheduled = false
@@ -75,7 +77,7 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
   function startBatches(answered = 0, answeredLane?: string) {
     for (const [lane, queue] of queues) {
       if (running >= concurrency) return
-      const { batches, items } = inFlight.get(lane) ?? idle
+      const { batches, items } = inFlight.get(lane) ?? none
       if (batches >= perLane) continue
       queues.delete(lane)
       const others = items + (lane === answeredLane ? answered : 0)
@@ -90,26 +92,31 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
 
   async function start(lane: string, batch: Waiting<Item, Result>[]) {
     count(lane, 1, batch.length)
+    running++
     waiting -= batch.length
-    const fresh = refuseLate(batch)
+    const fresh = rejectLate(batch)
     onBatch?.(fresh.length)
-    const deliver = await answers(lane, fresh)
+    const outcome = await runOnce(lane, fresh)
     await endOfTurn() // requests that came in the same turn as the answer join the next batch
+    running--
+    if (outcome === 'split') {
+      startBatches()
+      await repairs.execute(() => repair(lane, fresh))
+    }
     count(lane, -1, -batch.length)
     startBatches(batch.length, lane) // before the answers go out: the database works while this process writes them
-    deliver()
-    if (running === 0 && waiting === 0) for (const resolve of onIdle.splice(0)) resolve()
+    if (outcome !== 'split') outcome()
+    if (inFlight.size === 0 && waiting === 0) for (const resolve of onIdle.splice(0)) resolve()
   }
 
   function count(lane: string, moreBatches: number, moreItems: number) {
-    running += moreBatches
-    const { batches, items } = inFlight.get(lane) ?? idle
+    const { batches, items } = inFlight.get(lane) ?? none
     if (batches + moreBatches === 0) inFlight.delete(lane)
     else inFlight.set(lane, { batches: batches + moreBatches, items: items + moreItems })
   }
 
   /** A batch is in the order of arrival: if its first entry is in time, all are. */
-  function refuseLate(batch: Waiting<Item, Result>[]): Waiting<Item, Result>[] {
+  function rejectLate(batch: Waiting<Item, Result>[]): Waiting<Item, Result>[] {
     const earliest = performance.now() - maxWait
     const inTime = batch.findIndex(({ since }) => since >= earliest)
     if (inTime === 0) return batch
@@ -118,8 +125,8 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     return batch.slice(late.length)
   }
 
-  /** Runs a batch, and returns what tells each of its requests the outcome. */
-  async function answers(lane: string, batch: Waiting<Item, Result>[]): Promise<() => void> {
+  /** Runs a batch, and returns what tells each of its requests the outcome, or that its halves are to be run. */
+  async function runOnce(lane: string, batch: Waiting<Item, Result>[]): Promise<(() => void) | 'split'> {
     if (batch.length === 0) return () => {}
     try {
       const items = batch.map(({ item }) => item)
@@ -131,17 +138,24 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
           else resolve(result as Result)
         })
     } catch (error) {
-      if (batch.length > 1 && isItemFault(error)) {
-        const middle = batch.length >> 1
-        // In turn: a lane that fails often takes no more connections than any other.
-        const halves = [await answers(lane, batch.slice(0, middle)), await answers(lane, batch.slice(middle))]
-        return () => {
-          for (const deliver of halves) deliver()
-        }
-      }
+      if (batch.length > 1 && isItemFault(error)) return 'split'
       return () => {
         for (const { reject } of batch) reject(error)
       }
+    }
+  }
+
+  /**
+   * Runs the halves of a batch with a faulty item, down to that item. One batch at a time of all lanes, which takes no room
+   * of those that are whole, so that a lane with many faults, or with a lock on all its items, delays only such batches.
+   */
+  async function repair(lane: string, batch: Waiting<Item, Result>[]): Promise<void> {
+    const middle = batch.length >> 1
+    for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+      const fresh = rejectLate(half)
+      const outcome = await runOnce(lane, fresh)
+      if (outcome === 'split') await repair(lane, fresh)
+      else outcome()
     }
   }
 
@@ -151,6 +165,6 @@ export function createBatcher<Item, Result>(options: Options<Item, Result>) {
     waiting: () => waiting,
     /** Resolves when everything that was added has been answered. */
     idle: () =>
-      running === 0 && waiting === 0 ? Promise.resolve() : new Promise<void>((resolve) => onIdle.push(resolve)),
+      inFlight.size === 0 && waiting === 0 ? Promise.resolve() : new Promise<void>((resolve) => onIdle.push(resolve)),
   }
 }

@@ -1,4 +1,4 @@
-import { type Database, isRowFault, isUnavailable } from '@orders/database'
+import { type Database, isRowFault, isUnavailable, pgErrorCode } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
@@ -47,6 +47,9 @@ type Options = {
 
 const groupSize = 500
 const groupsInFlight = 2
+const lockNotAvailable = '55P03'
+/** Twice as many as it takes to find the one row of a group that another transaction holds, at a tenth of a second each. */
+const maxLocks = 20
 const settled = 'settled'
 
 /** Placing of many orders at a time, on connections that requests for single orders do not wait for. */
@@ -159,18 +162,22 @@ export function createImporting(options: Options) {
     return prepared.map((row) => (row instanceof OrdersError ? row : (placed.next().value as Outcome)))
   }
 
-  /** Halves what the database refuses, until only the row that is to blame is left. */
-  async function placeRows(orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> {
+  /** Halves what the database rejects, until only the row that is to blame is left; it waits for a few locks at most. */
+  async function placeRows(orgId: string, rows: NewOrderRow[], locks = { met: 0 }): Promise<Outcome[]> {
     try {
       return await placeTogether(orgId, rows)
     } catch (error) {
       if (!isRowFault(error)) throw error
+      if (pgErrorCode(error) === lockNotAvailable && ++locks.met > maxLocks) throw error
       if (rows.length === 1) {
         // The contract's own checks come before, so there is little left to say.
         return [refusalOf(error) ?? new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')]
       }
       const middle = rows.length >> 1
-      return [...(await placeRows(orgId, rows.slice(0, middle))), ...(await placeRows(orgId, rows.slice(middle)))]
+      return [
+        ...(await placeRows(orgId, rows.slice(0, middle), locks)),
+        ...(await placeRows(orgId, rows.slice(middle), locks)),
+      ]
     }
   }
 
@@ -178,15 +185,19 @@ export function createImporting(options: Options) {
     const firsts = new Map<string, NewOrderRow>()
     for (const row of rows) if (!firsts.has(row.id)) firsts.set(row.id, row)
     const orders = [...firsts.values()].sort(byId)
-    const placed = readPlaced(await database.runInTenant<PlacedRow>(orgId, placeOrders(orgId, orders)), orders)
+    const placed = readPlaced(await insert(orgId, orders), orders)
     onEvents('orders.order.placed.v1', placed.count)
     const isPlaced = (row: NewOrderRow) => firsts.get(row.id) === row && placed.has(row)
 
     const others = rows.filter((row) => !isPlaced(row)).map(({ id }) => id)
     if (others.length === 0) return rows.map(() => 'placed')
-    const known = (await database.runInTenant<PlacedBefore>(orgId, selectPlaced(orgId, others))).values()
+    const known = (await database.readInTenant<PlacedBefore>(orgId, selectPlaced(orgId, others))).values()
     return rows.map((row) => (isPlaced(row) ? 'placed' : compare(row, known.next().value)))
   })
+
+  // At most `groupsInFlight` statements of all imports run at a time, and none may keep the others waiting.
+  const insert = (orgId: string, orders: NewOrderRow[]) =>
+    database.runInTenant<PlacedRow>(orgId, { ...placeOrders(orgId, orders), lockTimeoutMs: 100, inTurn: false })
 
   function rowOf(order: NewOrder): NewOrderRow | OrdersError {
     try {

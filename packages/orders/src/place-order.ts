@@ -45,8 +45,11 @@ export type Conflict = OrderRow & {
 
 const placeAttempts = 3
 const lockNotAvailable = '55P03'
-// A request whose key or id another transaction holds must not keep those that share its statement waiting for long.
-const batchLockTimeoutMs = 100
+/**
+ * How long a statement waits for another transaction that holds a key, an id or the organisation, which passes soon: a
+ * batch must not keep the requests that share it, and no statement its connection.
+ */
+const lockTimeoutMs = { single: 250, batch: 100 }
 
 /** Placing of orders: many requests share one statement and one commit, and each gets its own answer after it. */
 export function createPlacing({ database, quota, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
@@ -105,11 +108,11 @@ export function createPlacing({ database, quota, defaultCurrency, answerFor, onB
   }
 
   function insert(orgId: string, items: Placement[]) {
-    const lockTimeoutMs = items.length > 1 ? batchLockTimeoutMs : undefined
+    const limits = { lockTimeoutMs: items.length > 1 ? lockTimeoutMs.batch : lockTimeoutMs.single, inTurn: false }
     if (items.every(({ claim }) => !claim)) {
-      return database.runInTenant<PlacedRow>(orgId, { ...placeOrders(orgId, items), lockTimeoutMs })
+      return database.runInTenant<PlacedRow>(orgId, { ...placeOrders(orgId, items), ...limits })
     }
-    return database.runInTenant<PlacedRow>(orgId, { ...placeClaimedOrders(orgId, items), lockTimeoutMs }, (rows) => {
+    return database.runInTenant<PlacedRow>(orgId, { ...placeClaimedOrders(orgId, items), ...limits }, (rows) => {
       const placed = readPlaced(rows, items)
       const answered: { claim: Claim; answer: StoredAnswer }[] = []
       const unplaced: Claim[] = []

@@ -235,6 +235,33 @@ t.test('the fault of an item is found by halves, and fails no neighbour', async 
   t.strictSame(runs, ['abcdefgx', 'abcd', 'ab', 'cd', 'c', 'd', 'efgx', 'ef', 'gx', 'g', 'x'], 'one at a time')
 })
 
+t.test('halves run one batch at a time, outside the room of whole batches, and not after their time', async (t) => {
+  const pass = fakeClock(t)
+  const isItemFault = (error: Error) => error.message === 'locked'
+  const { add, list, batches, idle } = held({ concurrency: 2, maxWait: 50, isItemFault: isItemFault as () => boolean })
+  const [a, b] = ['a', 'b'].map((lane) => ['1', '2', '3', '4'].map((item) => outcome(add(lane, item))))
+  await turn()
+  t.strictSame(list(), ['a:1234', 'b:1234'])
+  batches[0]?.fail(new Error('locked'))
+  batches[1]?.fail(new Error('locked'))
+  await turn()
+  await turn()
+  const whole = ['c', 'd', 'a'].map((lane) => outcome(add(lane, 'w')))
+  await turn()
+  t.strictSame(list().slice(2), ['a:12', 'c:w', 'd:w'], 'the halves of b and the rest of a wait')
+  for (const { answer } of batches.slice(3)) answer()
+  batches[2]?.answer()
+  t.strictSame(await Promise.all([...(a ?? []).slice(0, 2), ...whole.slice(0, 2)]), ['1!', '2!', 'w!', 'w!'])
+  await turn()
+  t.strictSame(list().slice(5), ['a:34'], 'what is done is answered at once')
+  pass(51)
+  batches[5]?.fail(new Error('locked'))
+  t.strictSame(await Promise.all([...(a ?? []), ...(b ?? [])]), ['1!', '2!', ...Array(6).fill('TIMED_OUT')])
+  t.equal(await whole[2], 'TIMED_OUT')
+  t.equal(batches.length, 6, 'none of these was run')
+  await idle()
+})
+
 t.test('idle answers when everything that was added has been answered', async (t) => {
   const { add, batches, idle } = held({ maxBatch: 1 })
   await idle()
