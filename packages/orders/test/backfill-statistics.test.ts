@@ -80,3 +80,16 @@ t.test('old orders are counted exactly beside writers, folding and another worke
   await writers
   t.strictSame(await findStatisticsDifferences(admin), [])
 })
+
+t.test('orders whose organisation is gone stop nothing', async (t) => {
+  const { admin, newBackfill, isCompleted } = await startWithOldOrders(t)
+  const gone = '00000000-0000-7000-8000-000000000001'
+  await admin.query(`SET session_replication_role = 'replica';
+    INSERT INTO orders (org_id, id, amount, currency) VALUES ('${gone}', 'old', 1, 'EUR'); RESET session_replication_role`)
+
+  const backfill = newBackfill()
+  while ((await backfill()) > 0);
+
+  t.equal(await isCompleted(), true)
+  t.match(await findStatisticsDifferences(admin), [{ org_id: gone }], 'these alone are not counted')
+})
