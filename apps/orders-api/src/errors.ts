@@ -1,4 +1,4 @@
-import { isUnavailable, NotDurableError } from '@orders/database'
+import { BusyError, isUnavailable, NotDurableError } from '@orders/database'
 import { type Fault, OrdersError, QuotaExceeded } from '@orders/orders'
 import {
   type ErrorCode,
@@ -43,6 +43,7 @@ export function refusalOf(error: unknown): Refusal | undefined {
       message: 'A crash of the database could undo a write at present: nothing was changed.',
     }
   }
+  if (error instanceof BusyError) return { code: 'OVERLOADED', message: error.message }
   if (isUnavailable(error)) return { code: 'DATABASE_UNAVAILABLE', message: 'The database does not answer at present.' }
   return undefined
 }

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { preloaded } from '../src/faults/break-sources.ts'
 import { until } from '../src/faults/careless-database.ts'
 import { call, type Guest, newGuestKeys, setRole, signIn } from '../src/faults/guests.ts'
+import { send } from '../src/faults/http.ts'
 import { type Open, openResponse, placeLarge } from '../src/faults/open-response.ts'
 import { serve } from '../src/faults/service-process.ts'
 
@@ -169,4 +170,60 @@ t.test('control: a service that closes the connection of each refused write', as
   const { connections } = await refuseWrites(service.url)
 
   t.ok(connections > refusals / 2, `${connections} new connections`)
+})
+
+/**
+ * Exchanges the slugs of two organisations, and of two projects, so that their transactions wait for each other, and places
+ * orders in the locked organisations, while another guest makes projects and places orders. Returns the answers.
+ */
+async function holdLocks(at: string) {
+  const [mallory, victim] = await Promise.all([signIn(at), signIn(at)])
+  const exchangeOf = async (path: string, made: string, slugs: string[]) => {
+    const bodies = slugs.map((slug) => ({ name: 'Lamps', slug }))
+    const ids = await Promise.all(
+      bodies.map(async (body): Promise<string> => JSON.parse((await call(at, mallory, 'POST', made, body)).body).id),
+    )
+    return { ids, sends: ids.map((id, i) => () => call(at, mallory, 'PUT', `${path}/${id}`, bodies[1 - i])) }
+  }
+  const orgs = await exchangeOf('/orgs', '/orgs', [`left-${mallory.orgId}`, `right-${mallory.orgId}`])
+  const projects = await exchangeOf('/projects', `/orgs/${mallory.orgId}/projects`, ['left', 'right'])
+  const place = (orgId: string) => () =>
+    send(`${at}/api/v1/orders`, {
+      method: 'POST',
+      headers: { authorization: mallory.authorization, 'x-org-id': orgId },
+      body: { amount: 1 },
+    })
+  const sends = [...orgs.sends, ...projects.sends, ...orgs.ids.map(place)]
+  let running = true
+  const attack = Array.from({ length: 60 }, async (_, i) => {
+    const seen = new Set<number>()
+    while (running) seen.add((await (sends[i % sends.length] as (typeof sends)[0])()).status)
+    return [...seen]
+  })
+  const victims: number[] = []
+  for (let i = 0; i < 40; i++) {
+    victims.push((await call(at, victim, 'POST', '/orders', { amount: 1 })).status)
+    const project = { name: 'Lamps', slug: `lamps-${i}` }
+    victims.push((await call(at, victim, 'POST', `/orgs/${victim.orgId}/projects`, project)).status)
+  }
+  running = false
+  return {
+    attack: [...new Set((await Promise.all(attack)).flat())],
+    failed: victims.filter((status) => status !== 201),
+  }
+}
+
+t.test('locks of one guest leave connections to others', async (t) => {
+  const { attack, failed } = await holdLocks(url)
+
+  t.comment(`the attacker got ${attack}`)
+  t.strictSame(failed, [])
+})
+
+t.test('control: a service whose writes take no turns', async (t) => {
+  const service = await serve(t, { ...settings, ...preloaded('without-turns.ts') })
+
+  const { failed } = await holdLocks(service.url)
+
+  t.ok(failed.length > 0, `${failed.length} writes of another guest failed`)
 })

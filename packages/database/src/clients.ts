@@ -4,7 +4,7 @@ import { isRowFault } from './errors.ts'
 
 /**
  * Lends connections of the pool to work, and discards those that failed or are not durable. One that rejected a row stays: a
- * new one takes longer than the statement, and whoever repeats such a row would take them all.
+ * new one takes longer than the statement, so a client that repeats rejected writes would leave none to others.
  */
 export function createClients(pool: pg.Pool, durability: ReturnType<typeof watchDurability>) {
   async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -32,7 +32,7 @@ export function createClients(pool: pg.Pool, durability: ReturnType<typeof watch
 /** Whether the connection is outside any transaction again. */
 async function endTransaction(client: pg.PoolClient): Promise<boolean> {
   try {
-    await client.query('') // The status is known when PostgreSQL is ready for the next query.
+    await client.query('') // The error comes before ReadyForQuery, which has the status of the transaction.
     if (client.getTransactionStatus() !== 'I') await client.query('ROLLBACK')
     return true
   } catch {

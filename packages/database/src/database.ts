@@ -23,8 +23,12 @@ import {
 import type { Tables } from './tables.ts'
 import { createTurns } from './turns.ts'
 
-/** Of the pool: what transactions of several statements hold, and what those of one party hold. */
-const shares = { transactions: 0.6, party: 0.3 }
+/**
+ * Shares of the pool: of all transactions that take turns, and of those of one organisation. Exports have 0.3 and scans
+ * 0.2, so that at least a fifth is left for placing and for reads of a few rows, which hold a connection for a moment.
+ */
+const shares = { all: 0.3, organisation: 0.2 }
+const turnLimits = { waitingPerParty: 50, maxWaitMs: 3000 }
 
 type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean; userId?: string }
 
@@ -51,12 +55,12 @@ export function openDatabase(
     dialect: new PostgresDialect({ pool: discardingPool(pool, durability.isFaulty) }),
   })
   const shareOf = (share: number) => Math.max(1, Math.floor(pool.options.max * share))
-  const inTurn = createTurns(shareOf(shares.party), shareOf(shares.transactions))
+  const inTurn = createTurns({ ...turnLimits, perParty: shareOf(shares.organisation), total: shareOf(shares.all) })
 
   /**
    * Runs `work` in a transaction that sees and writes the rows of one organisation only; with `userId`, also sees that
-   * user and the user's organisations. Transactions that write wait for their turn, so that those of one user, or of one
-   * organisation, leave connections to others.
+   * user and the user's organisations. Transactions that write wait for their turn, so that those of one organisation leave
+   * connections to others, whatever locks they wait for. Throws a BusyError if that takes too long.
    */
   function inTenant<T>(
     orgId: string,
@@ -64,7 +68,7 @@ export function openDatabase(
     options: TransactionOptions = {},
   ): Promise<T> {
     const run = () => transact(orgId, work, options)
-    return options.readOnly ? run() : inTurn(options.userId ?? orgId, run)
+    return options.readOnly ? run() : inTurn(orgId, run)
   }
 
   function transact<T>(
@@ -112,7 +116,7 @@ export function openDatabase(
    * The same for a single statement, in one round trip: the tenant and the statement leave in one burst, which is a
    * transaction. With `followUp`, that stays open for the statement that it makes of the first one's rows.
    * Resolves after the commit. If the connection breaks before its answer, the outcome is unknown: an error that
-   * isUnavailable recognises.
+   * isUnavailable recognises. It waits for its turn as the transactions of inTenant do.
    */
   function runInTenant<Row extends object>(
     orgId: string,
@@ -122,7 +126,8 @@ export function openDatabase(
     const { lockTimeoutMs } = statement
     const setting = () =>
       lockTimeoutMs === undefined ? setTenant(sign, orgId) : setTenantAndPatience(sign, orgId, lockTimeoutMs)
-    return followUp ? burstInTwo(setting, statement, followUp) : write(() => [setting(), statement])
+    const run = () => (followUp ? burstInTwo(setting, statement, followUp) : write<Row>(() => [setting(), statement]))
+    return statement.inTurn === false ? run() : inTurn(orgId, run)
   }
 
   /**

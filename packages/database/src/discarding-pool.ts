@@ -12,9 +12,9 @@ const reset = `CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET A
 /**
  * The pool as Kysely uses it, except that a connection on which a statement failed is closed and not given to the next
  * request: Kysely itself keeps one whose START TRANSACTION ran out of time, and the next request would break on it.
- * Any other is reset first, also after an error of a row. `isFaulty` names connections that are closed in any case.
+ * Any other is reset before the next request gets it. `isFaulty` names connections that are closed in any case.
  *
- * Every query uses the extended protocol, in which PostgreSQL rejects a text of more than one statement. So injected SQL
+ * Every query of Kysely uses the extended protocol, in which PostgreSQL rejects a text of more than one statement. So injected SQL
  * cannot add a statement, such as PREPARE, that affects the next tenant of the connection.
  */
 export function discardingPool(pool: pg.Pool, isFaulty: (client: pg.PoolClient) => boolean): PostgresPool {

@@ -8,6 +8,12 @@ export class NotDurableError extends DatabaseError {
   override name = 'NotDurableError'
 }
 
+/** A write was not begun because too many wait for a connection: its organisation's, or all. */
+export class BusyError extends DatabaseError {
+  override name = 'BusyError'
+  override message = 'Too many changes are waiting for the database.'
+}
+
 /** SQLSTATE of an error that PostgreSQL itself sent, else undefined. */
 export function pgErrorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code
@@ -20,8 +26,8 @@ export function brokenConstraint(error: unknown): string | undefined {
 }
 
 /**
- * True if a row that the caller gave is to blame: its values (class 22), a constraint (23) or a lock that somebody holds on
- * it. The connection goes on being of use.
+ * True if PostgreSQL rejects a row that the caller gave, for its values (class 22), a constraint (23) or a lock of another
+ * transaction (55P03): the connection can be used again.
  */
 export const isRowFault = (error: unknown): boolean => /^(22|23|55P03)/.test(pgErrorCode(error) ?? '')
 
@@ -46,7 +52,7 @@ const serverFaults = /^(08...|53...|57P..|57014|25006|25P03|55P03|40001|40P01)$/
 /** True if the database could not be asked, or was cut off: repeating the same request later is right. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  if (error instanceof NotDurableError) return true
+  if (error instanceof NotDurableError || error instanceof BusyError) return true
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isUnavailable)
   const code = (error as NodeJS.ErrnoException).code
   if (code === '42501' && contextFaults.test(error.message)) return true

@@ -3,6 +3,7 @@ export { connectDatabase } from './connect-database.ts'
 export { connectionOptions } from './connection.ts'
 export { type Database, openDatabase } from './database.ts'
 export {
+  BusyError,
   brokenConstraint,
   DatabaseError,
   explainDatabaseError,

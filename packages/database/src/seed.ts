@@ -18,7 +18,7 @@ export async function seedDatabase(
   let done = 0
   const write = async () => {
     for (let batch = take(orders); batch.length > 0; batch = take(orders)) {
-      await database.runInTenant(orgId, insertHistory(orgId, batch))
+      await database.runInTenant(orgId, { ...insertHistory(orgId, batch), inTurn: false })
       done += batch.length
       onProgress(done)
     }

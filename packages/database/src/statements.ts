@@ -2,14 +2,16 @@ import type { SignContext } from './context.ts'
 
 /**
  * A prepared statement: `name` is unique per text, values are sent apart from it. `lockTimeoutMs` is how long it may wait
- * for another transaction, if not as long as every statement. With `onePlan`, PostgreSQL plans a read once per connection
- * instead of each time, because one plan is the best for all values: a read by key took half the time.
+ * for another transaction, if not as long as every statement. `inTurn: false` is of a write whose caller bounds how many
+ * of them run at a time. With `onePlan`, PostgreSQL plans a read once per connection instead of each time, because one
+ * plan is the best for all values: a read by key took half the time.
  */
 export type Statement = {
   name: string
   text: string
   values: unknown[]
   lockTimeoutMs?: number | undefined
+  inTurn?: boolean
   onePlan?: boolean
 }
 

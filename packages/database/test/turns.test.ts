@@ -9,7 +9,7 @@ import { until } from './session.ts'
 import { insertOrder, selectAll } from './tenant.ts'
 
 t.test('runs so much of each party and of all, in the order of arrival', async (t) => {
-  const inTurn = createTurns(2, 3)
+  const inTurn = createTurns({ perParty: 2, total: 3, waitingPerParty: 5, maxWaitMs: 1000 })
   const begun: string[] = []
   const ends: (() => void)[] = []
   const add = (party: string, name: string) =>
@@ -32,6 +32,25 @@ t.test('runs so much of each party and of all, in the order of arrival', async (
   }
   t.strictSame(begun, ['a1', 'a2', 'b1', 'b2', 'a3'], 'the room of a1 went to b2, which came before a3 had a turn')
   t.strictSame(await Promise.all(work), ['failed', 'a2', 'a3', 'b1', 'b2'])
+})
+
+t.test('does not begin work of a party with too much of it, or that has waited too long', async (t) => {
+  let time = 0
+  t.intercept(performance, 'now', { value: () => time, writable: true, configurable: true })
+  const inTurn = createTurns({ perParty: 1, total: 1, waitingPerParty: 1, maxWaitMs: 50 })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const begun: string[] = []
+  const add = (party: string, name: string) => inTurn(party, async () => begun.push(name) && promise)
+
+  const first = add('a', 'a1')
+  const late = [add('a', 'a2'), add('b', 'b1')]
+  await t.rejects(add('a', 'a3'), { name: 'BusyError' }, 'a has one that waits')
+  time = 51
+  resolve()
+  await first
+  for (const work of late) await t.rejects(work, { name: 'BusyError' })
+  await add('a', 'a4')
+  t.strictSame(begun, ['a1', 'a4'])
 })
 
 function open(t: Test, url: string, max: number) {
@@ -59,13 +78,13 @@ t.test('transactions that wait leave connections to others', async (t) => {
   const others = Array.from({ length: 20 }, (_, i) => `00000000-0000-7000-8000-0000000001${String(i).padStart(2, '0')}`)
 
   const endOwn = hold(database, Array(20).fill(org))
-  await until(() => used(database) === 3)
-  t.equal(database.poolState().waiting, 0, 'those of one organisation have 3 of 10')
+  await until(() => used(database) === 2)
+  t.equal(database.poolState().waiting, 0, 'those of one organisation have 2 of 10')
   const endOthers = hold(database, others)
-  await until(() => used(database) === 6)
-  t.equal(database.poolState().waiting, 0, 'all transactions have 6')
-  const reads = await Promise.all([1, 2, 3, 4].map(() => database.readInTenant(org, selectAll)))
-  t.strictSame(reads, [[], [], [], []])
+  await until(() => used(database) === 3)
+  t.equal(database.poolState().waiting, 0, 'all have 3')
+  const reads = await Promise.all([1, 2, 3, 4, 5, 6, 7].map(() => database.readInTenant(org, selectAll)))
+  t.strictSame(reads, [[], [], [], [], [], [], []])
   await Promise.all([endOwn(), endOthers()])
 
   t.comment('control: exports, which have a limit of their own, would take all')

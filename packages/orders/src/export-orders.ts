@@ -7,7 +7,7 @@ import { type OrderRow, orderColumns } from './row.ts'
 
 /** Each export holds a connection for as long as its reader takes. */
 const maxExports = 4
-/** Of the pool. Scans have as much, streams a fifth, and at least a fifth is left for writes and reads of a few rows. */
+/** Of the pool: the shares of @orders/database count with it. */
 const shareOfPool = 0.3
 /** Rows that are in memory at once. A row has up to 70 kB: a client that reads 16 KiB/s takes ten of them in 43 s. */
 const fewRows = 10

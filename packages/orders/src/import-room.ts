@@ -31,7 +31,7 @@ export function createImportRoom({
     if ((await again(() => takeOrders(orgId, orders))) === undefined) return
     const ids = orders.map(({ id }) => id)
     const known = await again(() =>
-      database.runInTenant<{ placed: PlacedContent | null }>(orgId, selectPlaced(orgId, ids)),
+      database.readInTenant<{ placed: PlacedContent | null }>(orgId, selectPlaced(orgId, ids)),
     )
     const added = orders.filter((_, i) => !known[i]?.placed)
     const exceeded = await again(() => takeOrders(orgId, added))

@@ -6,6 +6,12 @@ import { orgNotFound } from './errors.ts'
 
 type Trx = Transaction<Tables>
 
+/**
+ * Milliseconds that a rename waits for another that takes, or gives up, the same slug. Two that exchange their slugs wait
+ * for each other, and PostgreSQL looks for a deadlock only after a second.
+ */
+const slugTimeoutMs = 100
+
 const named = 'id, name, slug, created_at, updated_at'
 
 /** Inserts the organisation that the transaction acts in. */
@@ -43,7 +49,8 @@ export async function lockOrg(trx: Trx, orgId: string) {
   return rows[0] ?? orgNotFound(orgId)
 }
 
-export function updateOrg(trx: Trx, orgId: string, { name, slug }: NameAndSlug): Promise<Organisation> {
+export async function updateOrg(trx: Trx, orgId: string, { name, slug }: NameAndSlug): Promise<Organisation> {
+  await sql`SELECT set_config('lock_timeout', ${String(slugTimeoutMs)}, true)`.execute(trx)
   return trx
     .updateTable('organisations')
     .set({ name, slug, updated_at: sql`now()` })
@@ -99,6 +106,7 @@ export const updateProject = (orgId: string, id: string, { name, slug }: NameAnd
   text: `UPDATE projects SET name = $3, slug = $4, updated_at = now() WHERE org_id = $1 AND id = $2
     RETURNING org_id, ${named}`,
   values: [orgId, id, name, slug],
+  lockTimeoutMs: slugTimeoutMs,
 })
 
 export const deleteProject = (orgId: string, id: string): Statement => ({

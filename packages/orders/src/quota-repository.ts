@@ -20,7 +20,7 @@ export async function countRows(
 
 export type OrdersUse = { orders: number; metadata_bytes: number }
 
-// The text of metadata has 2 braces. Both tables together are exact at every instant, once the older orders are counted.
+// Less the 2 braces of each text. Both tables together are exact at every instant, once the older orders are counted.
 const ordersUse = `
   SELECT greatest(sum(orders), 0)::bigint AS orders, greatest(sum(metadata_bytes - 2 * orders), 0)::bigint AS metadata_bytes
   FROM (SELECT orders, metadata_bytes FROM order_statistics WHERE org_id = $1

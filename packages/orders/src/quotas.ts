@@ -18,7 +18,7 @@ export type Quotas = Readonly<Record<QuotaName, number>>
 
 export const quotaNames = Object.keys(defaultQuotas) as QuotaName[]
 
-/** The organisation uses all that a quota allows. A limit below the present use refuses additions and removes nothing. */
+/** The organisation uses, or would use, more than a quota allows. A limit below the present use refuses additions and removes nothing. */
 export class QuotaExceeded extends OrdersError {
   readonly quota: QuotaUse
 

@@ -13,7 +13,7 @@ const defaults = {
   'org-imports': 8,
   'user-imports': 4,
   /** Reads without a bound on the rows that PostgreSQL visits. The rest of the pool is for writes and other reads. */
-  scans: 3,
+  scans: 2,
   'org-scans': 1,
   'user-scans': 1,
 }

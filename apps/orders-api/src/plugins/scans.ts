@@ -18,7 +18,7 @@ declare module 'fastify' {
 }
 
 /** Of the connections to the database: the other ones are for writes, exports and reads of a few rows. */
-const shareOfPool = 0.3
+const shareOfPool = 0.2
 const retryAfterSeconds = 2
 
 /** Bounds the reads that can keep PostgreSQL busy for long, by organisation and in total. `setting` is CONCURRENCY_LIMITS. */
