@@ -31,7 +31,7 @@ export const Settings = Type.Object({
     minimum: 2,
     maximum: 200,
     default: 10,
-    description: 'Connections of this process at most.',
+    description: 'Most connections in the pool of this process; the API opens two more, on which it listens.',
   }),
   DATABASE_WAIT_MS: Type.Integer({
     minimum: 0,
@@ -41,7 +41,8 @@ export const Settings = Type.Object({
   }),
   AUTH_MODE: Choice(['open', 'required'], {
     default: 'open',
-    description: 'open: who sends no token is a member of the organisation default; required: is refused.',
+    description:
+      'open: a request without a token acts as a member of the organisation default; required: it is rejected.',
   }),
   ALLOWED_HOSTS: Type.Optional(
     Type.String({
@@ -94,14 +95,14 @@ export const Settings = Type.Object({
     Type.String({
       pattern: concurrencyPattern,
       examples: ['org-streams=500,user-streams=100'],
-      description: `Long responses and scans (statistics, and lists by filters without an index) at a time in this process, by organisation and by user, other than ${defaultConcurrency}.`,
+      description: `Long responses and scans (statistics, and lists by filters without an index) at a time in this process, by organisation and by user, other than ${defaultConcurrency}. A pool of fewer than ten connections allows fewer exports and scans.`,
     }),
   ),
   QUOTAS: Type.Optional(
     Type.String({
       pattern: quotasPattern,
       examples: ['projects=200,webhooks=50'],
-      description: `Limits of each organisation, such as projects=200,webhooks=50; those that are left out keep ${defaultQuotaPairs} (import-lines: on one day, UTC).`,
+      description: `Limits of each organisation. Names that are left out keep their defaults: ${defaultQuotaPairs} (import-lines: on one day, UTC).`,
     }),
   ),
   REDIS_URL: Type.Optional(

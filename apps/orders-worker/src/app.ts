@@ -26,7 +26,7 @@ declare module 'fastify' {
   }
 }
 
-/** What a killed worker had published and not marked yet is published again: at most this for each of its two relays. */
+/** What a killed worker had published and not marked yet is published again: about this for each of its two relays. */
 const publishAtOnce = 50
 // Rather than give up what a queue that is full refuses, it is tried for a day.
 const publishPauses = [1, 5, 15, 60, 300, 1800, 7200, 21_600, 43_200].map((seconds) => seconds * 1000)

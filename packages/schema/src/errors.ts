@@ -89,7 +89,7 @@ export const errorCatalogue = {
   ORG_NOT_FOUND: {
     status: 404,
     title: 'There is no such organisation',
-    help: 'Check the id, also in X-Org-Id; organisations that you do not belong to do not exist for you.',
+    help: 'Check the id, also in X-Org-Id; organisations that you do not belong to do not exist for you, and this one may have been deleted.',
   },
   PROJECT_NOT_FOUND: {
     status: 404,
@@ -265,7 +265,7 @@ export const errorCatalogue = {
   TIMED_OUT: {
     status: 503,
     title: 'The request was not finished in time',
-    help: 'Repeat the request with the same Idempotency-Key or id; ask for less at once.',
+    help: 'A change may still be made: repeat the request with the same Idempotency-Key or id, or read first. Ask for less at once.',
   },
 } as const satisfies Record<string, CatalogueEntry>
 

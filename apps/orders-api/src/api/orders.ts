@@ -34,6 +34,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox = async (app) => {
             'JSON_INVALID',
             'AMOUNT_INVALID',
             'IDEMPOTENCY_KEY_INVALID',
+            'PROJECT_NOT_FOUND',
             'ORDER_ID_TAKEN',
             'IDEMPOTENCY_IN_FLIGHT',
             'IDEMPOTENCY_MISMATCH',
