@@ -28,7 +28,7 @@ import { createTurns } from './turns.ts'
  * 0.2, so that at least a fifth is left for placing and for reads of a few rows, which hold a connection for a moment.
  */
 const shares = { all: 0.3, organisation: 0.2 }
-const turnLimits = { waitingPerParty: 50, maxWaitMs: 3000 }
+const turnLimits = { waitingPerParty: 500, maxWaitMs: 3000 }
 
 type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean; userId?: string }
 
