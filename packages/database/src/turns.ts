@@ -7,7 +7,7 @@ type Limits = {
   total: number
   /** Works of one party that wait. */
   waitingPerParty: number
-  /** Milliseconds after which a work that still waits is not begun. */
+  /** Milliseconds that a work may wait. */
   maxWaitMs: number
 }
 
@@ -19,18 +19,31 @@ export function createTurns({ perParty, total, waitingPerParty, maxWaitMs }: Lim
   const all = bulkhead(total, Number.POSITIVE_INFINITY) // at most `perParty` of each party wait here
   const parties = new Map<string, { turns: BulkheadPolicy; users: number }>()
 
-  return async function inTurn<T>(party: string, work: () => Promise<T>): Promise<T> {
-    const latest = performance.now() + maxWaitMs
-    const workInTime = () => (performance.now() > latest ? Promise.reject(new BusyError()) : work())
+  async function queue<T>(party: string, work: () => Promise<T>): Promise<T> {
     const entry = parties.get(party) ?? { turns: bulkhead(perParty, waitingPerParty), users: 0 }
     parties.set(party, entry)
     entry.users++
     try {
-      return await entry.turns.execute(() => all.execute(workInTime))
+      return await entry.turns.execute(() => all.execute(work))
     } catch (error) {
       throw error instanceof BulkheadRejectedError ? new BusyError() : error
     } finally {
       if (--entry.users === 0) parties.delete(party)
     }
+  }
+
+  return function inTurn<T>(party: string, work: () => Promise<T>): Promise<T> {
+    const late = Promise.withResolvers<never>()
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      late.reject(new BusyError())
+    }, maxWaitMs)
+    const result = queue(party, async () => {
+      clearTimeout(timer)
+      if (isLate) throw new BusyError()
+      return work()
+    }).finally(() => clearTimeout(timer))
+    return Promise.race([result, late.promise])
   }
 }

@@ -137,10 +137,11 @@ t.test('a pool with nothing left says so within a second', async (t) => {
   const { database } = open(t, url, { max: 1 })
   const { promise: held, resolve: release } = Promise.withResolvers<void>()
   const holding = Promise.withResolvers<void>()
-  const holder = database.inTenant(org, async () => {
+  const hold = async () => {
     holding.resolve()
     await held
-  })
+  }
+  const holder = database.inTenant(org, hold, { readOnly: true }) // one that writes takes turns with the others
   await holding.promise
   t.match(database.poolState(), { total: 1, idle: 0, waiting: 0, max: 1 })
   for (const run of [() => database.runInTenant(org, one), () => database.runGlobal(one)]) {

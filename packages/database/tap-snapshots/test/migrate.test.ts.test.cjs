@@ -740,7 +740,7 @@ CREATE TABLE order_statistics (
 );
 
 CREATE TABLE order_statistics_changes (
-  org_id uuid NOT NULL CONSTRAINT orders_org_fkey REFERENCES organisations,
+  org_id uuid NOT NULL CONSTRAINT orders_org_fkey REFERENCES organisations, -- the name that the trigger of 0002 uses too
   id bigint GENERATED ALWAYS AS IDENTITY,
   day date NOT NULL,
   currency text COLLATE "C" NOT NULL,

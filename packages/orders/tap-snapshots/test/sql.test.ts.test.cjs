@@ -1530,9 +1530,13 @@ update "orders" set "status" = $1, "description" = $2, "metadata" = $3, "version
 `
 
 exports[`test/sql.test.ts > TAP > updateOrg > updateOrg 1`] = `
+SELECT set_config('lock_timeout', $1, true);
 update "organisations" set "name" = $1, "slug" = $2, "updated_at" = now() where "id" = $3 returning *
 
 [
+ [
+  "100"
+ ],
  [
   "Lamps",
   "lamps",
