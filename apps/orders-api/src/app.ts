@@ -150,7 +150,7 @@ export async function app(server: FastifyInstance, config: Config, given: Given 
   })
   await server.register(pages, {
     defaultCurrency: config.DEFAULT_CURRENCY,
-    clients: createOpenIdSignIns(server.openIdIssuers, config),
+    clients: createOpenIdSignIns(server.openIdIssuers, config, server.clock),
     publicUrl: config.PUBLIC_URL,
     isOpen: config.AUTH_MODE === 'open',
   })

@@ -1,7 +1,7 @@
 import { decodeJwt, decodeProtectedHeader, importJWK, type JWTHeaderParameters, SignJWT } from 'jose'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { createOpenIdSignIns } from '../src/access/openid-sign-in.ts'
+import { createOpenIdSignIn, createOpenIdSignIns, type SignInError } from '../src/access/openid-sign-in.ts'
 import { readIssuers } from '../src/access/openid-tokens.ts'
 import { startIssuer } from './access/issuer.ts'
 import { audience, begin, come, entry, PUBLIC_URL, signInAtIssuer, startPages } from './access/sign-in.ts'
@@ -121,6 +121,7 @@ t.test('an ID token is believed only as the issuer made it, for this sign-in', a
     { aud: ['pages', 'one'], azp: 'one' },
     { iss: second.url },
     { exp: now - 60 },
+    { nbf: now + 120 },
     { iat: undefined },
     { sub: undefined },
     { sub: '' },
@@ -141,6 +142,28 @@ t.test('an ID token is believed only as the issuer made it, for this sign-in', a
   t.match(await come(browser, await signInAtIssuer(await begin(browser), 'ada')), { statusCode: 503 }, 'far too long')
   t.notOk(browser.cookies.has('sid'))
   t.match(await attempt({}), { statusCode: 303 }, 'control: signed anew as it was')
+})
+
+t.test('an ID token is valid by the clock of the database, however wrong that of the process is', async (t) => {
+  const { first } = await startPages(t)
+  const client = { ...entry(first, 'First'), algorithms: ['RS256' as const], max_age: 900, scope: 'openid profile' }
+  for (const hours of [2, -2]) {
+    const seconds = hours * 3600
+    const signIn = createOpenIdSignIn(client, { now: () => Date.now() + seconds * 1000 })
+    const complete = async (shift: number) => {
+      first.changeTokens(async ({ id_token, ...answer }) => {
+        const { iat = 0, exp = 0, ...claims } = decodeJwt(id_token)
+        const token = new SignJWT({ ...claims, iat: iat + shift, nbf: iat + shift, exp: exp + shift })
+        const signed = token.setProtectedHeader(decodeProtectedHeader(id_token) as JWTHeaderParameters)
+        return { ...answer, id_token: await signed.sign(await importJWK(first.key, 'RS256')) }
+      })
+      const start = await signIn.begin('secret', `${PUBLIC_URL}/sign-in/callback`)
+      return signIn.complete('secret', await signInAtIssuer(start, 'ada'))
+    }
+    t.match(await complete(seconds), { name: 'ada of the issuer' }, `${hours} h`)
+    const fault = await complete(0).catch((error: SignInError) => error)
+    t.match(fault, { reason: 'expired' }, `${hours} h, a token of another time`)
+  }
 })
 
 t.test('who signs in anew leaves the session of before', async (t) => {
@@ -260,14 +283,15 @@ t.test('the audit log tells who signed in and out, and no secret', async (t) => 
 })
 
 t.test('settings that cannot work are told in a sentence', async (t) => {
+  const clock = { now: () => 0 }
   const issuers = readIssuers(JSON.stringify([{ issuer: 'https://a.example', audience, client_id: 'x' }]))
-  t.throws(() => createOpenIdSignIns(issuers, { AUTH_MODE: 'required' }), {
+  t.throws(() => createOpenIdSignIns(issuers, { AUTH_MODE: 'required' }, clock), {
     message: /^OPENID_ISSUERS has a client_id and PUBLIC_URL is not set: set it/,
   })
-  t.equal(createOpenIdSignIns(issuers, { AUTH_MODE: 'open' }).get('https://a.example')?.name, 'a.example')
-  t.equal(createOpenIdSignIns(issuers, { AUTH_MODE: 'required', PUBLIC_URL }).size, 1)
+  t.equal(createOpenIdSignIns(issuers, { AUTH_MODE: 'open' }, clock).get('https://a.example')?.name, 'a.example')
+  t.equal(createOpenIdSignIns(issuers, { AUTH_MODE: 'required', PUBLIC_URL }, clock).size, 1)
   t.equal(
-    createOpenIdSignIns(readIssuers(`[{"issuer":"https://a","audience":"b"}]`), { AUTH_MODE: 'required' }).size,
+    createOpenIdSignIns(readIssuers(`[{"issuer":"https://a","audience":"b"}]`), { AUTH_MODE: 'required' }, clock).size,
     0,
   )
   t.throws(() => readIssuers('[{"issuer":"https://a","audience":"b","scope":"profile"}]'), { message: /scope/ })

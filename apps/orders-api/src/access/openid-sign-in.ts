@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import type { Clock } from '@orders/database'
 import { OrdersError } from '@orders/orders'
 import type { User } from '@orders/schema'
 import * as openid from 'openid-client'
@@ -7,6 +8,8 @@ import { displayName, isText, type OpenIdIssuer, userIdOf } from './openid-token
 
 const timeoutSeconds = 2
 const keepMs = 10 * 60_000
+const centuries = 1e10 // in seconds
+const toleranceSeconds = 60
 
 /** An issuer that knows this service as a client. */
 export type OpenIdClient = OpenIdIssuer & { client_id: string }
@@ -34,7 +37,7 @@ export type OpenIdSignIn = ReturnType<typeof createOpenIdSignIn>
  * Signs users in at one OpenID issuer: authorization code, PKCE S256, state and nonce. All throw ISSUER_UNAVAILABLE if
  * the issuer does not answer within 2 s.
  */
-export function createOpenIdSignIn(client: OpenIdClient) {
+export function createOpenIdSignIn(client: OpenIdClient, clock: Pick<Clock, 'now'>) {
   const configuration = keeping(keepMs, () => configure(client))
 
   /** Where to send the browser that has this secret. */
@@ -62,6 +65,7 @@ export function createOpenIdSignIn(client: OpenIdClient) {
       })
       const claims = tokens.claims() as openid.IDToken
       if (!isText(claims.sub)) throw new SignInError('subject')
+      if (!isCurrent(claims, clock.now() / 1000)) throw new SignInError('expired')
       return { id: userIdOf(client.issuer, claims.sub), name: displayName(claims) }
     } catch (error) {
       throw refusalOf(error)
@@ -85,6 +89,7 @@ export function createOpenIdSignIn(client: OpenIdClient) {
 export function createOpenIdSignIns(
   issuers: OpenIdIssuer[],
   { AUTH_MODE, PUBLIC_URL }: { AUTH_MODE: string; PUBLIC_URL?: string | undefined },
+  clock: Pick<Clock, 'now'>,
 ): ReadonlyMap<string, OpenIdSignIn> {
   const clients = issuers.filter((it): it is OpenIdClient => it.client_id !== undefined)
   if (clients.length > 0 && AUTH_MODE === 'required' && PUBLIC_URL === undefined) {
@@ -92,7 +97,7 @@ export function createOpenIdSignIns(
       'OPENID_ISSUERS has a client_id and PUBLIC_URL is not set: set it to the address that browsers use, such as https://orders.example.com.',
     )
   }
-  return new Map(clients.map((client) => [client.issuer, createOpenIdSignIn(client)]))
+  return new Map(clients.map((client) => [client.issuer, createOpenIdSignIn(client, clock)]))
 }
 
 async function configure({ issuer, client_id, client_secret }: OpenIdClient): Promise<openid.Configuration> {
@@ -100,7 +105,13 @@ async function configure({ issuer, client_id, client_secret }: OpenIdClient): Pr
   const methods = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic']
   const secretly = methods.includes('client_secret_basic') ? openid.ClientSecretBasic : openid.ClientSecretPost
   const authentication = client_secret === undefined ? openid.None() : secretly(client_secret)
-  const configured = new openid.Configuration(metadata, client_id, {}, authentication)
+  // openid-client compares the times of an ID token with the clock of the process: isCurrent does it instead.
+  const configured = new openid.Configuration(
+    metadata,
+    client_id,
+    { [openid.clockTolerance]: centuries },
+    authentication,
+  )
   configured.timeout = timeoutSeconds
   configured[openid.customFetch] = async (url, { body, ...options }) => {
     const response = await fetch(url, { ...options, body: body ?? null } as RequestInit)
@@ -112,6 +123,10 @@ async function configure({ issuer, client_id, client_secret }: OpenIdClient): Pr
   if (issuer.startsWith('http:')) openid.allowInsecureRequests(configured) // on this machine only, see readIssuers
   return configured
 }
+
+/** Whether an ID token is valid at an instant of the database's clock, in seconds since 1970. */
+const isCurrent = ({ exp, nbf }: openid.IDToken, now: number): boolean =>
+  exp > now - toleranceSeconds && (nbf === undefined || (nbf as number) <= now + toleranceSeconds)
 
 function unavailable(issuer: string): never {
   throw new OrdersError('ISSUER_UNAVAILABLE', `${new URL(issuer).host} does not answer at present: try again soon.`)
