@@ -110,6 +110,21 @@ t.test('keeps an organisation whose last-minute member has no other one', async 
   t.match(await people.findAccess(late.user.id, org.id, 'jti'), { role: 'member' })
 })
 
+t.test('the deletion of an organisation locks it after its projects, as placing does', async (t) => {
+  const { people, newOrg, newProject, admin, name } = await startPeople(t)
+  const org = await newOrg(await people.signUpGuest(), { name: 'Lamps', slug: 'lamps' })
+  const project = await newProject(org.id, { name: 'Lamps', slug: 'lamps' })
+  await rowsOf(admin, 'BEGIN')
+  await rowsOf(admin, 'SELECT FROM projects WHERE id = $1 FOR KEY SHARE', [project.id])
+  const removing = outcomeOf(people.removeOrg(org.id).then(() => 'deleted'))
+  const waiting = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+  await until(async () => (await rowsOf(admin, waiting, [name])).length > 0)
+  const locked = await rowsOf(admin, 'SELECT FROM organisations WHERE id = $1 FOR KEY SHARE NOWAIT', [org.id])
+  t.equal(locked.length, 1, 'nobody waits for an organisation that waits for a project')
+  await rowsOf(admin, 'ROLLBACK')
+  t.equal(await removing, 'deleted')
+})
+
 t.test('an organisation that is deleted while orders are placed loses none of them', async (t) => {
   const { people, orders, admin, newOrg } = await startPeople(t)
   const { user, org: home } = await people.signUpGuest()
