@@ -74,7 +74,8 @@ export const Settings = Type.Object({
   DEFAULT_CURRENCY: Choice(currencyCodes, { default: 'EUR', description: 'ISO 4217 code of orders that name none.' }),
   LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
     default: 'warn',
-    description: 'Least severe log line to write; debug has a line a request.',
+    description:
+      'Least severe log line to write; debug has a line a request. Audit lines are written unless it is silent.',
   }),
   TRUSTED_PROXIES: Type.Optional(
     Type.String({
@@ -95,14 +96,14 @@ export const Settings = Type.Object({
     Type.String({
       pattern: concurrencyPattern,
       examples: ['org-streams=500,user-streams=100'],
-      description: `Long responses and scans (statistics, and lists by filters without an index) at a time in this process, by organisation and by user, other than ${defaultConcurrency}. A pool of fewer than ten connections allows fewer exports and scans.`,
+      description: `Long responses and scans (statistics, and lists by filters without an index) at a time in this process, by organisation and by user, each at least 1. Those that are left out keep their defaults: ${defaultConcurrency}. A pool of fewer than ten connections allows fewer exports and scans.`,
     }),
   ),
   QUOTAS: Type.Optional(
     Type.String({
       pattern: quotasPattern,
       examples: ['projects=200,webhooks=50'],
-      description: `Limits of each organisation. Names that are left out keep their defaults: ${defaultQuotaPairs} (import-lines: on one day, UTC).`,
+      description: `Limits of each organisation. Names that are left out keep their defaults: ${defaultQuotaPairs} (import-lines: on one day, UTC). Each is at least 1.`,
     }),
   ),
   REDIS_URL: Type.Optional(

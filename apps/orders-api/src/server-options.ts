@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import { isIP } from 'node:net'
 import { type FastifyHttpOptions, LogController } from 'fastify'
 import type { Config } from './config.ts'
 import { limits } from './limits.ts'
@@ -18,7 +19,7 @@ export function serverOptions(config: Config): FastifyHttpOptions<Server> {
     ...(!logsRequests && { childLoggerFactory: (logger) => logger }),
     genReqId: requestIdOf,
     requestIdHeader: false,
-    trustProxy: config.TRUSTED_PROXIES?.split(',') ?? false,
+    trustProxy: readProxies(config.TRUSTED_PROXIES),
     requestTimeout: limits.requestTimeout,
     connectionTimeout: limits.connectionTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
@@ -41,4 +42,18 @@ export function serverOptions(config: Config): FastifyHttpOptions<Server> {
       sendProblem(request, reply, toldOf(error, request))
     },
   }
+}
+
+/** Throws an Error with one sentence that says what to do. */
+function readProxies(setting: string | undefined): string[] | false {
+  if (setting === undefined) return false
+  return setting.split(',').map((proxy) => {
+    const [address = '', prefix, ...rest] = proxy.split('/')
+    const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] as number
+    const isRange = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
+    if (bits > 0 && isRange && rest.length === 0) return proxy
+    throw new Error(
+      `TRUSTED_PROXIES has "${proxy}", which is no address: write addresses and CIDRs such as 10.0.0.0/8.`,
+    )
+  })
 }

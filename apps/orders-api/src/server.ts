@@ -85,7 +85,8 @@ async function close(server: FastifyInstance): Promise<void> {
 function explainListenError(error: unknown): string | undefined {
   const { code, syscall, port, address } = error as { code?: string; syscall?: string; port?: number; address?: string }
   if (syscall !== 'listen') return undefined
-  if (code === 'EADDRINUSE') return `Port ${port} is taken: stop what uses it, or set PORT to another one.`
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is taken: stop what uses it, or set PORT (or ADMIN_PORT) to another one.`
   if (code === 'EACCES') return `Port ${port} needs more rights: set PORT to one above 1023.`
   return `Cannot listen on ${address}:${port} (${code}): set HOST and PORT to an address of this machine.`
 }

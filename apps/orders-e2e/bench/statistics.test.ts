@@ -72,7 +72,9 @@ t.test(`statistics of ${days} days of ${orders} orders come within ${maxMs} ms`,
     const { stdout } = await promisify(execFile)(process.execPath, [rebuild, '--check'], { env: { DATABASE_URL: url } })
     t.match(stdout, `equal (${orders} orders)`)
   })
-  await timed(t, 'the orders were vacuumed, which would go on meanwhile', () => admin.query('VACUUM ANALYZE').then(() => admin.query('CHECKPOINT')))
+  await timed(t, 'the orders were vacuumed, which would go on meanwhile', () =>
+    admin.query('VACUUM ANALYZE').then(() => admin.query('CHECKPOINT')),
+  )
   const service = await serve(t, { DATABASE_URL: url, RATE_LIMITS: 'off' })
   const agent = keepAlive()
   t.teardown(async () => agent.destroy())

@@ -77,7 +77,12 @@ const cases: Case[] = [
       const { port } = squatter.address() as { port: number }
       return { ...(await spoilt(t, {})), PORT: String(port) }
     },
-    /^Port \d+ is taken: stop what uses it, or set PORT to another one\.$/,
+    /^Port \d+ is taken: stop what uses it, or set PORT \(or ADMIN_PORT\) to another one\.$/,
+  ],
+  [
+    'a proxy that is no address',
+    async (t) => ({ ...(await spoilt(t, {})), TRUSTED_PROXIES: '10.0.0.0/8,abc' }),
+    /^TRUSTED_PROXIES has "abc", which is no address: write addresses and CIDRs such as 10\.0\.0\.0\/8\.$/,
   ],
   [
     'an address of Cosmos DB that is none',

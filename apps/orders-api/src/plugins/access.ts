@@ -203,7 +203,8 @@ function assertMay(
     throw new OrdersError('ROLE_REQUIRED', `This takes the role ${roles.join(' or ')}, and yours is ${role}.`)
   }
   const missing = scopes.filter((scope) => !granted.includes(scope))
-  if (missing.length > 0) throw new OrdersError('SCOPE_REQUIRED', `The token lacks the scope ${missing.join(', ')}.`)
+  const who = user === null ? 'A request without a token' : 'The token'
+  if (missing.length > 0) throw new OrdersError('SCOPE_REQUIRED', `${who} lacks the scope ${missing.join(', ')}.`)
 }
 
 /** Tells how to come back (RFC 6750). */

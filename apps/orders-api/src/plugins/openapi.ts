@@ -12,7 +12,7 @@ async function openapi(app: FastifyInstance) {
       info: {
         title: 'Orders',
         version: '1',
-        description: 'Keeps orders. Errors are problem documents (RFC 9457); each code has a page at /errors/<CODE>.',
+        description: 'Keeps orders. Errors are problem documents (RFC 9457); each code has a page at `/errors/{code}`.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],

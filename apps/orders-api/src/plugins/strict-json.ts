@@ -55,7 +55,7 @@ export function parseStrictText(text: string, limits = jsonLimits): unknown {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw refuse(text.trim() === '' ? 'The body is empty.' : `The body is not JSON: ${(error as SyntaxError).message}.`)
+    throw refuse(text.trim() === '' ? 'There is no JSON.' : `This is not JSON: ${(error as SyntaxError).message}.`)
   }
   inspect(text, limits)
   return value
