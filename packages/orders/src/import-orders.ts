@@ -1,11 +1,11 @@
-import { type Database, isRowFault, isUnavailable, pgErrorCode } from '@orders/database'
+import { brokenConstraint, type Database, isRowFault, isUnavailable, pgErrorCode } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
 import { createImportRoom } from './import-room.ts'
 import { assertSameContent, byId, toRow } from './new-order.ts'
 import type { OrderQuota } from './order-quota.ts'
-import { readPlaced, refusalOf, unanswered } from './place-order.ts'
+import { findUnknownProjects, projectNotFound, readPlaced, refusalOf, unanswered } from './place-order.ts'
 import {
   type NewOrderRow,
   type PlacedContent,
@@ -169,9 +169,11 @@ export function createImporting(options: Options) {
     } catch (error) {
       if (!isRowFault(error)) throw error
       if (pgErrorCode(error) === lockNotAvailable && ++locks.met > maxLocks) throw error
-      if (rows.length === 1) {
+      if (rows.length === 1 || brokenConstraint(error) === 'orders_org_fkey') {
         // The contract's own checks come before, so there is little left to say.
-        return [refusalOf(error) ?? new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')]
+        const refusal =
+          refusalOf(error) ?? new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')
+        return rows.map(() => refusal)
       }
       const middle = rows.length >> 1
       return [
@@ -182,17 +184,22 @@ export function createImporting(options: Options) {
   }
 
   const placeTogether = retryingConflicts(async (orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> => {
+    const hasUnknownProject = await findUnknownProjects(database, orgId, rows)
     const firsts = new Map<string, NewOrderRow>()
-    for (const row of rows) if (!firsts.has(row.id)) firsts.set(row.id, row)
+    for (const row of rows) if (!firsts.has(row.id) && !hasUnknownProject(row)) firsts.set(row.id, row)
     const orders = [...firsts.values()].sort(byId)
-    const placed = readPlaced(await insert(orgId, orders), orders)
+    const placed = readPlaced(orders.length > 0 ? await insert(orgId, orders) : [], orders)
     onEvents('orders.order.placed.v1', placed.count)
     const isPlaced = (row: NewOrderRow) => firsts.get(row.id) === row && placed.has(row)
 
     const others = rows.filter((row) => !isPlaced(row)).map(({ id }) => id)
     if (others.length === 0) return rows.map(() => 'placed')
     const known = (await database.readInTenant<PlacedBefore>(orgId, selectPlaced(orgId, others))).values()
-    return rows.map((row) => (isPlaced(row) ? 'placed' : compare(row, known.next().value)))
+    return rows.map((row) => {
+      if (isPlaced(row)) return 'placed'
+      const found = known.next().value
+      return found?.placed || !hasUnknownProject(row) ? compare(row, found) : projectNotFound()
+    })
   })
 
   // At most `groupsInFlight` statements of all imports run at a time, and none may keep the others waiting.

@@ -15,6 +15,7 @@ import {
   placeOrders,
   type StoredAnswer,
   selectConflicts,
+  selectProjectIds,
 } from './placement-repository.ts'
 import { retryingConflicts } from './retry.ts'
 import { type OrderRow, toOrder } from './row.ts'
@@ -25,6 +26,9 @@ type Placement = NewOrderRow & { claim: Claim | undefined }
 export type Placed =
   | { replayed: false; created: boolean; order: Order; answer: StoredAnswer | undefined }
   | { replayed: true; answer: StoredAnswer }
+
+/** Undefined: the key or the id is there already. */
+type BatchOutcome = Placed | 'unknown project' | undefined
 
 type Options = {
   database: Database
@@ -53,9 +57,10 @@ const lockTimeoutMs = { single: 250, batch: 100 }
 
 /** Placing of orders: many requests share one statement and one commit, and each gets its own answer after it. */
 export function createPlacing({ database, quota, defaultCurrency, answerFor, onBatch, onEvents }: Options) {
-  const places = createBatcher<Placement, Placed | undefined>({
+  const places = createBatcher<Placement, BatchOutcome>({
     run: retryingConflicts(placeBatch),
-    isItemFault: isRowFault,
+    // An organisation that is gone rejects all of its orders.
+    isItemFault: (error) => isRowFault(error) && brokenConstraint(error) !== 'orders_org_fkey',
     evenly: true,
     onBatch,
   })
@@ -91,20 +96,25 @@ export function createPlacing({ database, quota, defaultCurrency, answerFor, onB
       throw exceeded
     }
     for (let attempt = 0; attempt < placeAttempts; attempt++) {
-      const known = (await places.add(orgId, placement)) ?? (await settle(orgId, placement))
-      if (known) return known
+      const placed = await places.add(orgId, placement)
+      const known = placed === 'unknown project' ? undefined : placed
+      const answer = known ?? (await settle(orgId, placement))
+      if (answer) return answer
+      if (placed === 'unknown project') throw projectNotFound()
     }
     throw unanswered()
   }
 
-  async function placeBatch(orgId: string, batch: Placement[]): Promise<(Placed | undefined)[]> {
-    const firsts = firstOfEach(batch)
+  async function placeBatch(orgId: string, batch: Placement[]): Promise<BatchOutcome[]> {
+    const hasUnknownProject = await findUnknownProjects(database, orgId, batch)
+    const firsts = firstOfEach(batch.filter((item) => !hasUnknownProject(item)))
     const items = [...firsts].sort(byId)
-    const placed = readPlaced(await insert(orgId, items), items)
+    const placed = readPlaced(items.length > 0 ? await insert(orgId, items) : [], items)
     onEvents('orders.order.placed.v1', placed.count)
-    return batch.map((item) =>
-      firsts.has(item) && placed.has(item) ? placedNow(orgId, item, placed.created_at) : undefined,
-    )
+    return batch.map((item) => {
+      if (hasUnknownProject(item)) return 'unknown project'
+      return firsts.has(item) && placed.has(item) ? placedNow(orgId, item, placed.created_at) : undefined
+    })
   }
 
   function insert(orgId: string, items: Placement[]) {
@@ -182,6 +192,18 @@ function firstOfEach(batch: Placement[]): Set<Placement> {
   return firsts
 }
 
+export const projectNotFound = () =>
+  new OrdersError('PROJECT_NOT_FOUND', 'The organisation has no project of this project_id.')
+
+/** Which orders name a project that the organisation lacks. Found before the insert, as one of them would fail it as a whole. */
+export async function findUnknownProjects(database: Database, orgId: string, orders: NewOrderRow[]) {
+  const named = new Set(orders.flatMap(({ project_id }) => project_id ?? []))
+  const rows =
+    named.size > 0 ? await database.readInTenant<{ id: string }>(orgId, selectProjectIds(orgId, [...named])) : []
+  const known = new Set(rows.map(({ id }) => id))
+  return ({ project_id }: NewOrderRow): boolean => project_id !== null && !known.has(project_id)
+}
+
 export const unanswered = () =>
   new OrdersError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key or id has not been answered yet.')
 
@@ -189,9 +211,7 @@ export const unanswered = () =>
 export function refusalOf(error: unknown): OrdersError | undefined {
   if (pgErrorCode(error) === lockNotAvailable) return unanswered()
   const constraint = brokenConstraint(error)
-  if (constraint === 'orders_project_fkey') {
-    return new OrdersError('PROJECT_NOT_FOUND', 'The organisation has no project of this project_id.')
-  }
+  if (constraint === 'orders_project_fkey') return projectNotFound()
   if (constraint === 'orders_org_fkey') return new OrdersError('ORG_NOT_FOUND', 'The organisation has been deleted.')
   return undefined
 }

@@ -151,6 +151,13 @@ export function selectConflicts(orgId: string, requests: { id: string; claim: Cl
   }
 }
 
+/** Those of the projects that the organisation has: { id }. */
+export const selectProjectIds = (orgId: string, ids: string[]): Statement => ({
+  name: 'select_project_ids',
+  text: 'SELECT id FROM projects WHERE org_id = $1 AND id = ANY ($2::uuid[])',
+  values: [orgId, ids],
+})
+
 /** What orders were placed with, one row an id in their order: { placed }, null if there is no such order. */
 export function selectPlaced(orgId: string, ids: string[]): Statement {
   return {

@@ -273,3 +273,41 @@ t.test('a database without a key for cursors is refused', async (t) => {
   await admin.query('DELETE FROM service_keys')
   await t.rejects(openOrders(t, url), { name: 'DatabaseError', message: /^The table service_keys has no key/ })
 })
+
+t.test('orders of unknown projects fail no statement, and none of their neighbours', async (t) => {
+  const { orders, org, database } = await startOrders(t)
+  const run = database.runInTenant
+  let failed = 0
+  database.runInTenant = (...args) =>
+    run<never>(...args).catch((error) => {
+      failed++
+      throw error
+    })
+  const project_id = '00000000-0000-7000-8000-00000000ABCD'
+  const placed = await Promise.all(
+    Array.from({ length: 100 }, (_, i) =>
+      outcomeOf(orders.placeOrder(org, { amount: 1, ...(i % 2 && { project_id }) })),
+    ),
+  )
+  t.strictSame(
+    placed.map(createdOf),
+    placed.map((_, i) => (i % 2 ? 'PROJECT_NOT_FOUND' : 'created')),
+  )
+  async function* lines() {
+    yield Array.from({ length: 500 }, (_, i) => ({
+      line: i,
+      order: { id: `line-${i}`, amount: 1, ...(i > 0 && { project_id }) },
+    }))
+  }
+  const refused: string[] = []
+  for await (const step of orders.importOrders(org, lines())) refused.push(...step.refused.map(({ error }) => error))
+  t.strictSame(refused, Array(499).fill('PROJECT_NOT_FOUND'))
+  t.equal(failed, 0)
+
+  const order = { id: 'line-0', amount: 1, project_id }
+  t.equal(
+    createdOf(await outcomeOf(orders.placeOrder(org, order))),
+    'ORDER_ID_TAKEN',
+    'an id that is there comes first',
+  )
+})

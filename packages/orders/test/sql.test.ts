@@ -111,6 +111,7 @@ const functions: Record<string, () => Sent | Promise<Sent>> = {
       { id: 'b', claim: undefined },
     ]),
   selectPlaced: () => placements.selectPlaced(org, ['a', 'b']),
+  selectProjectIds: () => placements.selectProjectIds(org, [org]),
   selectOrders: () => orderRows.selectOrders(org, ['a', 'b']),
   selectPage: () => orderRows.selectPage(org, {}, 50),
   'selectPage with everything': () => orderRows.selectPage(org, filter, 50, { created_at: at, id: 'a' }),

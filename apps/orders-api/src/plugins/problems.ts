@@ -5,6 +5,7 @@ import fp from 'fastify-plugin'
 import { problemOf, type Refusal, refusalOf } from '../errors.ts'
 
 const internal: Refusal = { code: 'INTERNAL', message: 'Something went wrong on our side. It has been written down.' }
+const gone: Refusal = { code: 'BAD_REQUEST', message: 'The client left before the end of the request.' }
 const retryAfterSeconds = {
   IDEMPOTENCY_IN_FLIGHT: 1,
   DATABASE_UNAVAILABLE: 2,
@@ -37,7 +38,8 @@ export default fp(problems, { name: 'problems' })
 
 /** What a client is told of an error; what is not a known refusal is logged, and the database's part counted. */
 export function toldOf(error: unknown, request: FastifyRequest): Refusal {
-  const refusal = refusalOf(error)
+  const hasLeft = request.raw.destroyed && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+  const refusal = hasLeft ? gone : refusalOf(error)
   if (refusal?.code === 'DATABASE_UNAVAILABLE') request.server.meters.onDatabaseError('request')
   if (!refusal) {
     request.log.error({ err: error, reqId: request.id }, 'request failed')

@@ -1359,6 +1359,17 @@ SELECT org_id, id, name, slug, created_at, updated_at FROM projects WHERE org_id
 ]
 `
 
+exports[`test/sql.test.ts > TAP > selectProjectIds > selectProjectIds 1`] = `
+SELECT id FROM projects WHERE org_id = $1 AND id = ANY ($2::uuid[])
+
+[
+ "00000000-0000-7000-8000-000000000000",
+ [
+  "00000000-0000-7000-8000-000000000000"
+ ]
+]
+`
+
 exports[`test/sql.test.ts > TAP > selectProjects > selectProjects 1`] = `
 SELECT org_id, id, name, slug, created_at, updated_at FROM projects WHERE org_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid)) ORDER BY created_at DESC, id DESC LIMIT $4
 
