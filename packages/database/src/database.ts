@@ -1,11 +1,9 @@
-import { CompiledQuery, type IsolationLevel, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import type pg from 'pg'
 import { abortable } from './abortable.ts'
 import { assertCommitted, lastRows, type Prepared, runBurst } from './burst.ts'
 import { createClients } from './clients.ts'
 import type { ContextOptions } from './connection.ts'
 import { createContextSigner } from './context.ts'
-import { discardingPool } from './discarding-pool.ts'
 import { watchDurability } from './durability.ts'
 import {
   actIn,
@@ -20,7 +18,7 @@ import {
   setTenantAndPatience,
   setUser,
 } from './statements.ts'
-import type { Tables } from './tables.ts'
+import { createTransactions } from './transactions.ts'
 import { createTurns } from './turns.ts'
 
 /**
@@ -29,8 +27,6 @@ import { createTurns } from './turns.ts'
  */
 const shares = { all: 0.3, organisation: 0.2 }
 const turnLimits = { waitingPerParty: 500, maxWaitMs: 3000 }
-
-type TransactionOptions = { isolation?: IsolationLevel; readOnly?: boolean; userId?: string }
 
 export type Database = ReturnType<typeof openDatabase>
 
@@ -51,69 +47,12 @@ export function openDatabase(
   const { sign, observe } = createContextSigner(contextKey)
   const durability = watchDurability(pool, onDurabilityChange, observe)
   const { withClient, withDurableClient } = createClients(pool, durability)
-  const kysely = new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: discardingPool(pool, durability.isFaulty) }),
-  })
   const shareOf = (share: number) => Math.max(1, Math.floor(pool.options.max * share))
   const inTurn = createTurns({ ...turnLimits, perParty: shareOf(shares.organisation), total: shareOf(shares.all) })
+  const { inTenant, elsewhere, actAsUser } = createTransactions({ pool, sign, durability, inTurn })
 
   /**
-   * Runs `work` in a transaction that sees and writes the rows of one organisation only; with `userId`, also sees that
-   * user and the user's organisations. Transactions that write wait for their turn, so that those of one organisation leave
-   * connections to others, whatever locks they wait for. Throws a BusyError if that takes too long.
-   */
-  function inTenant<T>(
-    orgId: string,
-    work: (trx: Transaction<Tables>) => Promise<T>,
-    options: TransactionOptions = {},
-  ): Promise<T> {
-    const run = () => transact(orgId, work, options)
-    return options.readOnly ? run() : inTurn(orgId, run)
-  }
-
-  function transact<T>(
-    orgId: string,
-    work: (trx: Transaction<Tables>) => Promise<T>,
-    { isolation = 'read committed', readOnly = false, userId }: TransactionOptions,
-  ): Promise<T> {
-    return kysely
-      .transaction()
-      .setIsolationLevel(isolation)
-      .setAccessMode(readOnly ? 'read only' : 'read write')
-      .execute(async (trx) => {
-        if (!readOnly) durability.assertDurable()
-        for (const { text, values } of [
-          setTenant(sign, orgId),
-          ...(userId === undefined ? [] : [setUser(sign, userId)]),
-        ]) {
-          await trx.executeQuery(CompiledQuery.raw(text, values))
-        }
-        return work(trx)
-      })
-  }
-
-  /** Lets one step of such a transaction act in another organisation, such as the one that it makes. */
-  async function elsewhere<T>(
-    trx: Transaction<Tables>,
-    home: string,
-    orgId: string,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    const actIn = ({ text, values }: Statement) => trx.executeQuery(CompiledQuery.raw(text, values))
-    await actIn(setTenant(sign, orgId))
-    const result = await work()
-    await actIn(setTenant(sign, home))
-    return result
-  }
-
-  /** Lets the rest of such a transaction also see a user and the user's organisations. */
-  async function actAsUser(trx: Transaction<Tables>, userId: string): Promise<void> {
-    const { text, values } = setUser(sign, userId)
-    await trx.executeQuery(CompiledQuery.raw(text, values))
-  }
-
-  /**
-   * The same for a single statement, in one round trip: the tenant and the statement leave in one burst, which is a
+   * Runs a single statement in an organisation, in one round trip: the tenant and the statement leave in one burst, which is a
    * transaction. With `followUp`, that stays open for the statement that it makes of the first one's rows.
    * Resolves after the commit. If the connection breaks before its answer, the outcome is unknown: an error that
    * isUnavailable recognises. It waits for its turn as the transactions of inTenant do.

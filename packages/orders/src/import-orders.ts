@@ -1,20 +1,14 @@
-import { brokenConstraint, type Database, isRowFault, isUnavailable, pgErrorCode } from '@orders/database'
+import { type Database, isUnavailable } from '@orders/database'
 import type { ImportRefusal, NewOrder, OrderEventType } from '@orders/schema'
 import { createBatcher } from './batcher.ts'
 import { OrdersError } from './errors.ts'
+import { createGroupPlacing, type Outcome } from './import-groups.ts'
 import { createImportRoom } from './import-room.ts'
-import { assertSameContent, byId, toRow } from './new-order.ts'
+import { toRow } from './new-order.ts'
 import type { OrderQuota } from './order-quota.ts'
-import { findUnknownProjects, projectNotFound, readPlaced, refusalOf, unanswered } from './place-order.ts'
-import {
-  type NewOrderRow,
-  type PlacedContent,
-  type PlacedRow,
-  placeOrders,
-  selectPlaced,
-} from './placement-repository.ts'
+import type { NewOrderRow } from './placement-repository.ts'
 import type { Quotas } from './quotas.ts'
-import { repeating, retryingConflicts } from './retry.ts'
+import { repeating } from './retry.ts'
 
 /** An order with the line it stands on (where it begins), or why that line holds none. */
 export type ImportItem = { line: number } & ({ order: NewOrder & { id: string } } | { refusal: OrdersError })
@@ -29,8 +23,6 @@ export type ImportProgress = {
   refused_count: number
 }
 
-type Outcome = 'placed' | 'existing' | OrdersError
-type PlacedBefore = { placed: PlacedContent | null }
 type Result = { outcomes: Outcome[] } | { error: unknown }
 type Group = { items: ImportItem[]; ids: Set<string>; result: Promise<Result> }
 
@@ -47,15 +39,13 @@ type Options = {
 
 const groupSize = 500
 const groupsInFlight = 2
-const lockNotAvailable = '55P03'
-/** Twice as many as it takes to find the one row of a group that another transaction holds, at a tenth of a second each. */
-const maxLocks = 20
 const settled = 'settled'
 
 /** Placing of many orders at a time, on connections that requests for single orders do not wait for. */
 export function createImporting(options: Options) {
   const { database, quota, defaultCurrency, onEvents, retryPauses = [250, 500, 1000, 2000, 4000] } = options
   const again = <T>(work: () => Promise<T>) => repeating(work, retryPauses, mayPass)
+  const placeRows = createGroupPlacing(database, onEvents)
   const reserve = createImportRoom({ database, quota, quotas: options.quotas, again })
   // An item is a whole group here: all imports of this process take turns, an organisation after the other.
   const turns = createBatcher<NewOrderRow[], Outcome[]>({
@@ -162,50 +152,6 @@ export function createImporting(options: Options) {
     return prepared.map((row) => (row instanceof OrdersError ? row : (placed.next().value as Outcome)))
   }
 
-  /** Halves what the database rejects, until only the row that is to blame is left; it waits for a few locks at most. */
-  async function placeRows(orgId: string, rows: NewOrderRow[], locks = { met: 0 }): Promise<Outcome[]> {
-    try {
-      return await placeTogether(orgId, rows)
-    } catch (error) {
-      if (!isRowFault(error)) throw error
-      if (pgErrorCode(error) === lockNotAvailable && ++locks.met > maxLocks) throw error
-      if (rows.length === 1 || brokenConstraint(error) === 'orders_org_fkey') {
-        // The contract's own checks come before, so there is little left to say.
-        const refusal =
-          refusalOf(error) ?? new OrdersError('VALIDATION_FAILED', 'The database does not take this order.')
-        return rows.map(() => refusal)
-      }
-      const middle = rows.length >> 1
-      return [
-        ...(await placeRows(orgId, rows.slice(0, middle), locks)),
-        ...(await placeRows(orgId, rows.slice(middle), locks)),
-      ]
-    }
-  }
-
-  const placeTogether = retryingConflicts(async (orgId: string, rows: NewOrderRow[]): Promise<Outcome[]> => {
-    const hasUnknownProject = await findUnknownProjects(database, orgId, rows)
-    const firsts = new Map<string, NewOrderRow>()
-    for (const row of rows) if (!firsts.has(row.id) && !hasUnknownProject(row)) firsts.set(row.id, row)
-    const orders = [...firsts.values()].sort(byId)
-    const placed = readPlaced(orders.length > 0 ? await insert(orgId, orders) : [], orders)
-    onEvents('orders.order.placed.v1', placed.count)
-    const isPlaced = (row: NewOrderRow) => firsts.get(row.id) === row && placed.has(row)
-
-    const others = rows.filter((row) => !isPlaced(row)).map(({ id }) => id)
-    if (others.length === 0) return rows.map(() => 'placed')
-    const known = (await database.readInTenant<PlacedBefore>(orgId, selectPlaced(orgId, others))).values()
-    return rows.map((row) => {
-      if (isPlaced(row)) return 'placed'
-      const found = known.next().value
-      return found?.placed || !hasUnknownProject(row) ? compare(row, found) : projectNotFound()
-    })
-  })
-
-  // At most `groupsInFlight` statements of all imports run at a time, and none may keep the others waiting.
-  const insert = (orgId: string, orders: NewOrderRow[]) =>
-    database.runInTenant<PlacedRow>(orgId, { ...placeOrders(orgId, orders), lockTimeoutMs: 100, inTurn: false })
-
   function rowOf(order: NewOrder): NewOrderRow | OrdersError {
     try {
       return toRow(order, defaultCurrency)
@@ -220,17 +166,6 @@ export function createImporting(options: Options) {
 
 function shareAnId({ ids }: Group, items: ImportItem[]): boolean {
   return items.some((item) => 'order' in item && ids.has(item.order.id))
-}
-
-function compare(row: NewOrderRow, found: PlacedBefore | undefined): Outcome {
-  if (!found?.placed) return unanswered()
-  try {
-    assertSameContent(row, found.placed)
-    return 'existing'
-  } catch (error) {
-    if (error instanceof OrdersError) return error
-    throw error
-  }
 }
 
 /** True for what passes by itself: the database is away, or too many imports wait for their turn. */

@@ -1,6 +1,3 @@
-import { type Static, Type } from '@sinclair/typebox'
-import { QuotaUse } from './usage.ts'
-
 type CatalogueEntry = { status: number; title: string; help: string }
 
 /** Every error a client can meet: code -> HTTP status, title (fixed per code, RFC 9457) and what to do about it. */
@@ -272,22 +269,3 @@ export const errorCatalogue = {
 export type ErrorCode = keyof typeof errorCatalogue
 
 export const errorCodes = Object.keys(errorCatalogue) as ErrorCode[]
-
-export const Problem = Type.Object(
-  {
-    type: Type.String({ description: 'The page that explains the code, /errors/<CODE>.' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.String({ description: 'What is wrong with this very request.' }),
-    instance: Type.String({ description: 'The path that was asked for.' }),
-    request_id: Type.String(),
-    error: Type.Unsafe<ErrorCode>({ type: 'string', enum: errorCodes }),
-    message: Type.String({ description: 'The same as detail.' }),
-    errors: Type.Optional(
-      Type.Array(Type.Object({ path: Type.String({ description: 'JSON Pointer.' }), message: Type.String() })),
-    ),
-    quota: Type.Optional(Type.Ref(QuotaUse, { description: 'With QUOTA_EXCEEDED.' })),
-  },
-  { $id: 'Problem', description: 'RFC 9457 problem details.' },
-)
-export type Problem = Static<typeof Problem>
