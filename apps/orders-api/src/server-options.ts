@@ -44,7 +44,7 @@ export function serverOptions(config: Config): FastifyHttpOptions<Server> {
   }
 }
 
-/** Throws an Error with one sentence that says what to do. */
+/** The addresses and CIDRs of TRUSTED_PROXIES. Throws an Error that names what is none of them. */
 function readProxies(setting: string | undefined): string[] | false {
   if (setting === undefined) return false
   return setting.split(',').map((proxy) => {

@@ -97,10 +97,10 @@ export function createPlacing({ database, quota, defaultCurrency, answerFor, onB
     }
     for (let attempt = 0; attempt < placeAttempts; attempt++) {
       const placed = await places.add(orgId, placement)
-      const known = placed === 'unknown project' ? undefined : placed
-      const answer = known ?? (await settle(orgId, placement))
-      if (answer) return answer
-      if (placed === 'unknown project') throw projectNotFound()
+      if (placed && placed !== 'unknown project') return placed
+      const known = await settle(orgId, placement)
+      if (known) return known
+      if (placed) throw projectNotFound()
     }
     throw unanswered()
   }

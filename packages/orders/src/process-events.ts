@@ -12,9 +12,9 @@ type Options = { database: Database; onEvents: (type: OrderEventType, count: num
 
 /** What the service does about its own events: an order that was placed is confirmed. */
 export function createProcessing({ database, onEvents }: Options) {
-  const confirm = retryingConflicts(
-    async (orgId: string, events: OrderRef[]) =>
-      done(await database.runInTenant(orgId, { ...confirmPlaced(orgId, events), inTurn: false })), // the relay's lanes bound them
+  // Out of turn, as the relay's lanes bound how many run at a time.
+  const confirm = retryingConflicts(async (orgId: string, events: OrderRef[]) =>
+    done(await database.runInTenant(orgId, { ...confirmPlaced(orgId, events), inTurn: false })),
   )
 
   function done([row]: object[]) {

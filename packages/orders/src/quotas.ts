@@ -18,7 +18,10 @@ export type Quotas = Readonly<Record<QuotaName, number>>
 
 export const quotaNames = Object.keys(defaultQuotas) as QuotaName[]
 
-/** The organisation uses, or would use, more than a quota allows. A limit below the present use refuses additions and removes nothing. */
+/**
+ * The organisation uses, or would use, more than a quota allows. A limit below the present use rejects additions and removes
+ * nothing.
+ */
 export class QuotaExceeded extends OrdersError {
   readonly quota: QuotaUse
 

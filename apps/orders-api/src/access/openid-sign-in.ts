@@ -4,12 +4,11 @@ import { OrdersError } from '@orders/orders'
 import type { User } from '@orders/schema'
 import * as openid from 'openid-client'
 import { discover, readBounded } from './key-set.ts'
-import { displayName, isText, type OpenIdIssuer, userIdOf } from './openid-tokens.ts'
+import { displayName, isText, type OpenIdIssuer, toleranceSeconds, userIdOf } from './openid-tokens.ts'
 
 const timeoutSeconds = 2
 const keepMs = 10 * 60_000
 const centuries = 1e10 // in seconds
-const toleranceSeconds = 60
 
 /** An issuer that knows this service as a client. */
 export type OpenIdClient = OpenIdIssuer & { client_id: string }

@@ -32,6 +32,8 @@ export type OpenIdIssuer = Static<typeof OpenIdIssuer>
 
 const namespace = '6f0d9a4e-6f1b-5d0c-9c2d-3c3f6c6a6c11'
 const maxText = 255
+/** Seconds by which the clock of an issuer may differ. */
+export const toleranceSeconds = 60
 
 /** Users of other issuers have ids of their own here, made of the issuer's and its subject: two never meet. */
 export const userIdOf = (issuer: string, subject: string) => uuidv5(`${issuer} ${subject}`, namespace)
@@ -54,7 +56,7 @@ export function createOpenIdVerifier(
         audience,
         requiredClaims: ['iss', 'aud', 'exp', 'iat', 'sub'],
         maxTokenAge: max_age,
-        clockTolerance: 60,
+        clockTolerance: toleranceSeconds,
         currentDate: new Date(clock.now()),
       })
       const { sub, exp = 0, iat = 0, scope, scp, jti, uti } = payload

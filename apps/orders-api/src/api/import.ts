@@ -21,8 +21,8 @@ applies the rules of \`POST /orders\` to each line, and places or rejects each l
 so a file can be sent again: an existing order with the same \`id\` and content counts as existing.
 
 - \`application/x-ndjson\`: one order per line.
-- \`text/csv\` (RFC 4180, UTF-8): the first line names the columns \`id\`, \`amount\`, \`currency\`, \`project_id\`, \`description\` and \
-\`metadata\` (JSON) or \`metadata.<name>\`, in any order. Other columns are rejected. An empty cell means that the value is \
+- \`text/csv\` (RFC 4180, UTF-8): the first line names the columns \`id\`, \`amount\`, \`currency\`, \`project_id\`, \
+\`description\` and \`metadata\` (JSON) or \`metadata.<name>\`, in any order. Other columns are rejected. An empty cell means that the value is \
 absent; \`""\` means an empty text. The import removes a quote (') that an export put before = + - or @, at the start or \
 after , ; | tab or a line break.
 
