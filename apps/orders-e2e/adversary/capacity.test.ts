@@ -16,8 +16,8 @@ const burst = 100
 const heartbeats = 2
 /** Connections of a guest whose writes are refused, and how many writes. */
 const [attackers, refusals] = [64, 640]
-/** Connections of twenty: six of writes that take turns, a batch of each of two locked organisations, and one repair. */
-const [manyConnections, heldByLocks] = [{ DATABASE_POOL_MAX: '20' }, 9]
+/** Connections of twenty: eight of writes that take turns, a batch of each of two locked organisations, and one repair. */
+const [manyConnections, heldByLocks] = [{ DATABASE_POOL_MAX: '20' }, 11]
 t.setTimeout(240_000)
 
 const { url: DATABASE_URL } = await createScratchDatabase(t)

@@ -4,7 +4,7 @@ import { breakSources } from './break-sources.ts'
 breakSources([
   [
     'packages/database/src/database.ts',
-    'shares = { all: 0.3, organisation: 0.2 }',
+    'shares = { all: 0.4, organisation: 0.3 }',
     'shares = { all: 1, organisation: 1 }',
   ],
   ['packages/orders/src/people-repository.ts', 'slugTimeoutMs = 100', 'slugTimeoutMs = 1000'],
