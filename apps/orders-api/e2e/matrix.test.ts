@@ -22,13 +22,18 @@ function randomNumbers(seed: number): () => number {
   }
 }
 
-async function run(t: Test, count: number, breakIt?: (service: Service, admin: pg.Client) => unknown) {
+async function run(
+  t: Test,
+  attempts: number,
+  breakIt?: (service: Service, admin: pg.Client) => unknown,
+  bareShare?: number,
+) {
   const service = await startService(t, { GUEST_KEYS, AUTH_MODE: 'required' }, { poolMax: 1 })
   const world = await makeWorld(service)
   const admin = new pg.Client({ connectionString: service.url })
   await admin.connect()
   await breakIt?.(service, admin)
-  const found = await runMatrix(service, world, count, randomNumbers(seed))
+  const found = await runMatrix(service, world, { attempts, bareShare }, randomNumbers(seed))
   const { rows } = await admin.query<{ row: string }>(misplaced(world))
   await admin.end()
   return { ...found, rows: rows.map(({ row }) => row), routes: guardedRoutes(service).length }
@@ -94,13 +99,15 @@ t.test('and an owner that it binds sees no more than others', async (t) => {
 })
 
 t.test('control: a tenant set for the session is caught', async (t) => {
-  const { wrong } = await run(t, 1500, ({ server: { orders, database } }) => {
+  const keepTenant = ({ server: { orders, database } }: Service) => {
     const { getOrder } = orders
     orders.getOrder = async (orgId, id) => {
       const text = "SELECT set_config('app.org_id', current_setting('app.org_id'), false)"
       await database.runInTenant(orgId, { name: 'stay', text, values: [] })
       return getOrder(orgId, id)
     }
-  })
+  }
+  // The next transaction that resets the connection ends this, so that a rare question might miss it.
+  const { wrong } = await run(t, 1500, keepTenant, 1)
   t.ok(wrong.includes('no tenant is set: shows rows of orders'))
 })

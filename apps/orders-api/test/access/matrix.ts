@@ -28,9 +28,14 @@ export function guardedRoutes({ server }: Service): Route[] {
 /**
  * Lets random people call random routes with ids, cursors and organisations of each other, and now and then hang up.
  * Returns what was answered otherwise than the roles in OpenAPI say, or showed a mark of an organisation that the caller
- * does not belong to.
+ * does not belong to. Before `bareShare` of the attempts, it asks for rows without a tenant.
  */
-export async function runMatrix(service: Service, world: World, attempts: number, random: () => number) {
+export async function runMatrix(
+  service: Service,
+  world: World,
+  { attempts, bareShare = 0.01 }: { attempts: number; bareShare?: number | undefined },
+  random: () => number,
+) {
   const routes = guardedRoutes(service)
   const wrong = new Set<string>()
   const tally = new Map<string, number>()
@@ -38,7 +43,7 @@ export async function runMatrix(service: Service, world: World, attempts: number
   let left = attempts
 
   async function attempt(): Promise<void> {
-    if (random() < 0.01)
+    if (random() < bareShare)
       for (const table of await bareRows(service)) wrong.add(`no tenant is set: shows rows of ${table}`)
     const route = pick(routes)
     const person = pick(world.people)

@@ -28,6 +28,16 @@ export function breakSources(changes: readonly Change[]): void {
   })
 }
 
+/** Those of `choices` that the query of a preload's URL names. Throws an Error that lists all if it names another, or none. */
+export function named<T>(url: string, choices: Record<string, T>): T[] {
+  const names = new URL(url).search.slice(1).split(',')
+  return names.map((name) => {
+    const choice = choices[name]
+    if (choice === undefined) throw new Error(`${name || 'nothing'} is none of ${Object.keys(choices).join(', ')}`)
+    return choice
+  })
+}
+
 /** The setting of a service that starts with these preloads of this folder, such as `without-drain.ts`. */
 export const preloaded = (...names: string[]) => ({
   NODE_OPTIONS: names.map((name) => `--import=${new URL(name, import.meta.url).href}`).join(' '),

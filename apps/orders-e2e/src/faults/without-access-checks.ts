@@ -2,7 +2,7 @@
  * Preload of a service that is broken on purpose, without the checks that the query names, such as
  * `without-access-checks.ts?roles,home`.
  */
-import { breakSources, type Change } from './break-sources.ts'
+import { breakSources, type Change, named } from './break-sources.ts'
 
 const api = 'apps/orders-api/src'
 const checks: Record<string, Change> = {
@@ -32,11 +32,4 @@ const checks: Record<string, Change> = {
   'private-metrics': [`${api}/app.ts`, "config.ADMIN_PORT === undefined && config.AUTH_MODE === 'open'", 'true'],
 }
 
-const names = new URL(import.meta.url).search.slice(1).split(',')
-breakSources(
-  names.map((name) => {
-    const change = checks[name]
-    if (!change) throw new Error(`${name} is none of ${Object.keys(checks).join(', ')}`)
-    return change
-  }),
-)
+breakSources(named(import.meta.url, checks))

@@ -2,7 +2,7 @@
  * Preload of a service that is broken on purpose, without the rules for tokens that the query names, such as
  * `without-token-rules.ts?signatures`.
  */
-import { breakSources, type Change } from './break-sources.ts'
+import { breakSources, type Change, named } from './break-sources.ts'
 
 const access = 'apps/orders-api/src/access'
 const unverified = `(async (token) => {
@@ -27,7 +27,7 @@ const rules: Record<string, Change[]> = {
     [`${access}/token.ts`, /(?<=const kidPattern = ).*/, '/^[A-Za-z0-9_-]{1,64}$/'],
     [`${access}/openid-tokens.ts`, 'maxLength: 8192', 'maxLength: 4096'],
     [`${access}/openid-tokens.ts`, 'namesCertificates: true', 'namesCertificates: false'],
-    [`${access}/openid-tokens.ts`, 'clockTolerance: 60', 'clockTolerance: 30'],
+    [`${access}/openid-tokens.ts`, 'clockTolerance: toleranceSeconds', 'clockTolerance: 30'],
     [`${access}/openid-tokens.ts`, 'scope ?? scp', 'scope'],
     [`${access}/openid-tokens.ts`, 'Array.isArray(claim) ? claim : []', '[]'],
     [`${access}/openid-tokens.ts`, 'Number.isFinite(exp) && Number.isFinite(iat)', 'Number.isInteger(exp)'],
@@ -35,7 +35,4 @@ const rules: Record<string, Change[]> = {
   ],
 }
 
-const name = new URL(import.meta.url).search.slice(1)
-const changes = rules[name]
-if (!changes) throw new Error(`${name} is none of ${Object.keys(rules).join(', ')}`)
-breakSources(changes)
+breakSources(named(import.meta.url, rules).flat())
