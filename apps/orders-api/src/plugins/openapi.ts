@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, FastifySchema } from 'fastify'
+import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { may } from '../access/rules.ts'
 
@@ -24,7 +24,7 @@ async function openapi(app: FastifyInstance) {
         { name: 'operations', description: 'For operators.' },
       ],
     },
-    transform: ({ schema, url }) => ({ schema: withOptionalDefaults(schema), url }),
+    transform: ({ schema, url, route }) => ({ schema: withOrganisation(withOptionalDefaults(schema), route), url }),
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `def-${i}`) },
   })
   await app.register(async (docs) => {
@@ -39,6 +39,12 @@ async function openapi(app: FastifyInstance) {
 
 export default fp(openapi, { name: 'openapi' })
 
+const organisation = {
+  type: 'string',
+  format: 'uuid',
+  description: 'The organisation to act in; without it, the home of the caller.',
+}
+
 type Query = { properties: Record<string, { default?: unknown }>; required?: string[] }
 
 /** A parameter with a default is always there for the handler, and yet callers may leave it out. */
@@ -47,4 +53,11 @@ function withOptionalDefaults(schema: FastifySchema = {}): FastifySchema {
   if (!query) return schema
   const required = query.required?.filter((name) => query.properties[name]?.default === undefined) ?? []
   return { ...schema, querystring: { ...query, required } }
+}
+
+/** X-Org-Id of a route that acts in an organisation which its address does not name. */
+function withOrganisation(schema: FastifySchema, { config }: RouteOptions): FastifySchema {
+  if (!schema['x-roles'] || schema['x-roles'].includes('anyone') || config?.orgParam) return schema
+  const headers = (schema.headers ?? { type: 'object', properties: {} }) as { properties: object }
+  return { ...schema, headers: { ...headers, properties: { ...headers.properties, 'x-org-id': organisation } } }
 }

@@ -46,13 +46,13 @@ const synonyms: Record<string, string[]> = {
 }
 
 /** Where in a request a value of a format stands. */
-export type Place = { operation: Operation; in: 'path' | 'query' | 'body'; name: string; format: string }
+export type Place = { operation: Operation; in: 'path' | 'query' | 'header' | 'body'; name: string; format: string }
 
 /** Every place of the document whose schema names a format. */
 export function placesOf(operations: Operation[]): Place[] {
   return operations.flatMap((operation) => [
     ...operation.parameters.flatMap(({ in: where, name, schema }) =>
-      where !== 'header' && schema.format ? [{ operation, in: where, name, format: schema.format as string }] : [],
+      schema.format ? [{ operation, in: where, name, format: schema.format as string }] : [],
     ),
     ...Object.entries<Schema>(operation.body?.properties ?? {}).flatMap(([name, { format }]) =>
       format ? [{ operation, in: 'body' as const, name, format: format as string }] : [],
