@@ -49,7 +49,9 @@ export function openDatabase(
   const durability = watchDurability(pool, onDurabilityChange, observe)
   const { withClient, withDurableClient } = createClients(pool, durability)
   const shareOf = (share: number) => Math.max(1, Math.floor(pool.options.max * share))
-  const inTurn = createTurns({ ...turnLimits, perParty: shareOf(shares.organisation), total: shareOf(shares.all) })
+  const total = shareOf(shares.all)
+  const perParty = Math.max(1, Math.min(shareOf(shares.organisation), total - 1))
+  const inTurn = createTurns({ ...turnLimits, perParty, total })
   const { inTenant, elsewhere, actAsUser } = createTransactions({ pool, sign, durability, inTurn })
 
   /**

@@ -90,6 +90,17 @@ t.test('transactions that wait leave connections to others', async (t) => {
   await endExports()
 })
 
+t.test('no organisation has all places of a small pool', async (t) => {
+  const { url } = await createScratchDatabase(t)
+  const org = await newOrganisation(url)
+  for (const max of [5, 6, 7, 8]) {
+    const database = open(t, url, max)
+    const end = hold(database, Array(max).fill(org))
+    await database.inTenant('00000000-0000-7000-8000-000000000100', async () => {})
+    await end()
+  }
+})
+
 t.test('a rejected row leaves its connection as it was', async (t) => {
   const { url } = await createScratchDatabase(t)
   const database = open(t, url, 1)

@@ -56,10 +56,16 @@ export function createGroupPlacing(database: Database, onEvents: (type: OrderEve
     const others = rows.filter((row) => !isPlaced(row)).map(({ id }) => id)
     if (others.length === 0) return rows.map(() => 'placed')
     const known = (await database.readInTenant<PlacedBefore>(orgId, selectPlaced(orgId, others))).values()
+    const later = new Set(orders.filter(isPlaced).map(({ id }) => id))
     return rows.map((row) => {
-      if (isPlaced(row)) return 'placed'
+      if (isPlaced(row)) {
+        later.delete(row.id)
+        return 'placed'
+      }
       const found = known.next().value
-      return found?.placed || !hasUnknownProject(row) ? compare(row, found) : projectNotFound()
+      // An order that a later line has placed was not there yet.
+      const isFound = found?.placed && !later.has(row.id)
+      return isFound || !hasUnknownProject(row) ? compare(row, found) : projectNotFound()
     })
   })
 

@@ -65,7 +65,7 @@ export async function updateOrg(trx: Trx, orgId: string, { name, slug }: NameAnd
  */
 export async function deleteOrg(trx: Trx, orgId: string): Promise<string[] | 'missing' | 'has orders'> {
   if (await hasOrders(trx, orgId)) return 'has orders'
-  // In the order in which placing an order locks them.
+  // Placing an order locks its project before the organisation.
   await sql`SELECT FROM projects WHERE org_id = ${orgId} ORDER BY id FOR UPDATE`.execute(trx)
   const { rows } = await sql`SELECT FROM organisations WHERE id = ${orgId} FOR UPDATE`.execute(trx)
   if (rows.length === 0) return 'missing'

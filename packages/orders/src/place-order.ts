@@ -109,7 +109,7 @@ export function createPlacing({ database, quota, defaultCurrency, answerFor, onB
     const hasUnknownProject = await findUnknownProjects(database, orgId, batch)
     const firsts = firstOfEach(batch.filter((item) => !hasUnknownProject(item)))
     const items = [...firsts].sort(byId)
-    const placed = readPlaced(items.length > 0 ? await insert(orgId, items) : [], items)
+    const placed = readPlaced(items.length > 0 ? await insert(orgId, items, batch.length > 1) : [], items)
     onEvents('orders.order.placed.v1', placed.count)
     return batch.map((item) => {
       if (hasUnknownProject(item)) return 'unknown project'
@@ -117,8 +117,8 @@ export function createPlacing({ database, quota, defaultCurrency, answerFor, onB
     })
   }
 
-  function insert(orgId: string, items: Placement[]) {
-    const limits = { lockTimeoutMs: items.length > 1 ? lockTimeoutMs.batch : lockTimeoutMs.single, inTurn: false }
+  function insert(orgId: string, items: Placement[], isShared: boolean) {
+    const limits = { lockTimeoutMs: isShared ? lockTimeoutMs.batch : lockTimeoutMs.single, inTurn: false }
     if (items.every(({ claim }) => !claim)) {
       return database.runInTenant<PlacedRow>(orgId, { ...placeOrders(orgId, items), ...limits })
     }

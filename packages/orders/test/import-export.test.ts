@@ -44,6 +44,25 @@ t.test('of an id that stands in several groups the first line wins', async (t) =
   t.equal((await orders.getOrder(org, 'same')).amount, 1)
 })
 
+t.test('an order of an unknown project is refused the same way, whichever lines share its group', async (t) => {
+  const { orders, org } = await startOrders(t)
+  const project_id = '00000000-0000-7000-8000-00000000abcd'
+  const withId = (id: string): ImportItem[] => [
+    { line: 1, order: { id, amount: 1, project_id } },
+    line(2, id),
+    { line: 3, order: { id, amount: 1, project_id } },
+  ]
+  const apart = withId('apart').map((item) => [item, ...Array.from({ length: 499 }, () => line(9, 'filler'))])
+  const found = [
+    await all(orders.importOrders(org, given(withId('together')))),
+    await all(orders.importOrders(org, given(...apart))),
+  ]
+  t.strictSame(
+    found.map(({ refused }) => refused),
+    Array(2).fill(['1 PROJECT_NOT_FOUND', '3 ORDER_ID_TAKEN']),
+  )
+})
+
 t.test('a row that the database refuses does not fail its neighbours', async (t) => {
   const { orders, org, admin } = await startOrders(t)
   await rowsOf(admin, `ALTER TABLE orders ADD CHECK (id <> 'bad')`)
