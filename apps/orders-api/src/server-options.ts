@@ -1,5 +1,5 @@
 import type { Server } from 'node:http'
-import { isIP } from 'node:net'
+import { compile } from '@fastify/proxy-addr'
 import { type FastifyHttpOptions, LogController } from 'fastify'
 import type { Config } from './config.ts'
 import { limits } from './limits.ts'
@@ -47,13 +47,13 @@ export function serverOptions(config: Config): FastifyHttpOptions<Server> {
 /** The addresses and CIDRs of TRUSTED_PROXIES. Throws an Error that names what is none of them. */
 function readProxies(setting: string | undefined): string[] | false {
   if (setting === undefined) return false
-  return setting.split(',').map((proxy) => {
-    const [address = '', prefix, ...rest] = proxy.split('/')
-    const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] as number
-    const isRange = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
-    if (bits > 0 && isRange && rest.length === 0) return proxy
-    throw new Error(
-      `TRUSTED_PROXIES has "${proxy}", which is no address: write addresses and CIDRs such as 10.0.0.0/8.`,
-    )
-  })
+  const proxies = setting.split(',')
+  for (const proxy of proxies) {
+    try {
+      compile(proxy)
+    } catch {
+      throw new Error(`TRUSTED_PROXIES has "${proxy}": write addresses and CIDRs of your proxies, such as 10.0.0.0/8.`)
+    }
+  }
+  return proxies
 }

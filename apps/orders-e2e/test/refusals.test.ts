@@ -82,7 +82,12 @@ const cases: Case[] = [
   [
     'a proxy that is no address',
     async (t) => ({ ...(await spoilt(t, {})), TRUSTED_PROXIES: '10.0.0.0/8,abc' }),
-    /^TRUSTED_PROXIES has "abc", which is no address: write addresses and CIDRs such as 10\.0\.0\.0\/8\.$/,
+    /^TRUSTED_PROXIES has "abc": write addresses and CIDRs of your proxies, such as 10\.0\.0\.0\/8\.$/,
+  ],
+  [
+    'every address as a proxy',
+    async (t) => ({ ...(await spoilt(t, {})), TRUSTED_PROXIES: '10.0.0.0/255.0.0.0,0.0.0.0/0' }),
+    /^TRUSTED_PROXIES has "0\.0\.0\.0\/0": write addresses and CIDRs of your proxies, such as 10\.0\.0\.0\/8\.$/,
   ],
   [
     'an address of Cosmos DB that is none',
