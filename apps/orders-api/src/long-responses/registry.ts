@@ -110,10 +110,18 @@ export function createLongResponses({ slots, now, windowMs, onTooSlow }: Options
     }
   }
 
-  function end({ response, ending }: Entry, error: OrdersError): void {
+  function end({ kind, request, response, ending }: Entry, error: OrdersError): void {
     if (ending.signal.aborted) return
     ending.abort(error)
-    setTimeout(() => response.writableFinished || response.destroy(), lastWordsMs).unref()
+    const close = () => {
+      if (response.writableFinished || response.destroyed) return
+      request.log.warn(
+        { reqId: request.id, code: error.code },
+        `the connection of an ${kind} was closed before its end`,
+      )
+      response.destroy()
+    }
+    setTimeout(close, lastWordsMs).unref()
   }
 
   /** Ends streams and imports; exports go on for as long as the process waits for its connections. */

@@ -38,7 +38,7 @@ export default fp(problems, { name: 'problems' })
 
 /** What a client is told of an error; what is not a known refusal is logged, and the database's part counted. */
 export function toldOf(error: unknown, request: FastifyRequest): Refusal {
-  const hasLeft = request.raw.destroyed && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+  const hasLeft = request.raw.socket.destroyed && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
   const refusal = hasLeft ? gone : refusalOf(error)
   if (refusal?.code === 'DATABASE_UNAVAILABLE') request.server.meters.onDatabaseError('request')
   if (!refusal) {
