@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { assertServable, explainDatabaseError, isUnavailable } from '@orders/database'
+import { assertServable, explainDatabaseError, whenAvailable } from '@orders/database'
 import { onShutdown } from '@orders/runtime'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { app } from './app.ts'
@@ -39,7 +39,7 @@ async function serve(config: Config): Promise<void> {
     },
   )
 
-  server = await startWhenDatabaseAnswers(config)
+  server = await whenAvailable(config.DATABASE_WAIT_MS, () => start(config))
   const address = await server.listen({ port: config.PORT, host: config.HOST })
   if (config.ADMIN_PORT !== undefined) {
     const { answerScrape } = server.meters
@@ -52,20 +52,16 @@ async function serve(config: Config): Promise<void> {
   console.log(`Orders is ready on ${url.href.replace(/\/$/, '')}`)
 }
 
-/** Builds the service, and again for as long as the database may take to come up. */
-async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance> {
-  for (const giveUpAt = performance.now() + config.DATABASE_WAIT_MS; ; ) {
-    const server = Fastify(serverOptions(config))
-    try {
-      await app(server, config)
-      await server.ready()
-      await assertServable(server.database)
-      return server
-    } catch (error) {
-      await server.close().catch(() => {})
-      if (!isUnavailable(error) || performance.now() > giveUpAt) throw error
-      await delay(250)
-    }
+async function start(config: Config): Promise<FastifyInstance> {
+  const server = Fastify(serverOptions(config))
+  try {
+    await app(server, config)
+    await server.ready()
+    await assertServable(server.database)
+    return server
+  } catch (error) {
+    await server.close().catch(() => {})
+    throw error
   }
 }
 

@@ -1,5 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { explainDatabaseError, isUnavailable } from '@orders/database'
+import { explainDatabaseError, whenAvailable } from '@orders/database'
 import { onShutdown } from '@orders/runtime'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { app } from './app.ts'
@@ -26,24 +25,20 @@ async function work(config: Config): Promise<void> {
       else console.error(error)
     },
   })
-  server = await startWhenDatabaseAnswers(config)
+  server = await whenAvailable(config.DATABASE_WAIT_MS, () => start(config))
   if (config.ADMIN_PORT !== undefined) await server.listen({ port: config.ADMIN_PORT, host: '0.0.0.0' })
   server.log.info('the worker is ready')
 }
 
-/** Builds the worker, and again for as long as the database may take to come up. */
-async function startWhenDatabaseAnswers(config: Config): Promise<FastifyInstance> {
-  for (const giveUpAt = performance.now() + config.DATABASE_WAIT_MS; ; ) {
-    // As in the API, not pino's own destination, which does not end where the reader of its pipe is gone.
-    const server = Fastify({ logger: { level: config.LOG_LEVEL, stream: process.stdout } })
-    try {
-      await app(server, config)
-      await server.ready()
-      return server
-    } catch (error) {
-      await server.close().catch(() => {})
-      if (!isUnavailable(error) || performance.now() > giveUpAt) throw error
-      await delay(250)
-    }
+async function start(config: Config): Promise<FastifyInstance> {
+  // As in the API, not pino's own destination, which does not end where the reader of its pipe is gone.
+  const server = Fastify({ logger: { level: config.LOG_LEVEL, stream: process.stdout } })
+  try {
+    await app(server, config)
+    await server.ready()
+    return server
+  } catch (error) {
+    await server.close().catch(() => {})
+    throw error
   }
 }

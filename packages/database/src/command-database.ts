@@ -49,6 +49,12 @@ export async function readContextKey(env: Environment): Promise<string | undefin
   )
 }
 
+/** DATABASE_WAIT_MS in milliseconds, by default 0. Throws a DatabaseError if it is no whole number up to 600,000. */
+export function readWait({ DATABASE_WAIT_MS = '0' }: Environment): number {
+  if (/^\d{1,6}$/.test(DATABASE_WAIT_MS) && Number(DATABASE_WAIT_MS) <= 600_000) return Number(DATABASE_WAIT_MS)
+  throw new DatabaseError(`DATABASE_WAIT_MS must be a whole number from 0 to 600000, not "${DATABASE_WAIT_MS}".`)
+}
+
 async function readSecret(env: Environment, name: string, content: string): Promise<string | undefined> {
   const file = env[`${name}_FILE`]
   if (!file) return env[name]?.trim() || undefined

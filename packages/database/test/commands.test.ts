@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -59,12 +61,41 @@ t.test('migrate says what it ran, and that nothing was left to run', async (t) =
   })
 })
 
+t.test('migrate waits for a database that does not answer yet, for as long as DATABASE_WAIT_MS says', async (t) => {
+  const address = new URL((await createScratchDatabase(t)).url)
+  let attempts = 0
+  const passThrough = (client: Socket) => {
+    const server = createConnection(Number(address.port), address.hostname)
+    client.on('error', () => server.destroy()).pipe(server)
+    server.on('error', () => client.destroy()).pipe(client)
+  }
+  const slowNetwork = createServer((client) => (++attempts < 4 ? client.destroy() : passThrough(client)))
+  slowNetwork.listen(0, '127.0.0.1')
+  await once(slowNetwork, 'listening')
+  t.teardown(() => slowNetwork.close())
+  const through = new URL(address)
+  through.port = String((slowNetwork.address() as AddressInfo).port)
+
+  t.match(await run('migrate-cli', [], { DATABASE_URL: through.href }), { code: 1, err: /cannot be reached/ })
+  t.strictSame(await run('migrate-cli', [], { DATABASE_URL: through.href, DATABASE_WAIT_MS: '60000' }), {
+    out: 'The schema is up to date.\n',
+    err: '',
+    code: 0,
+  })
+})
+
 t.test('a fault is one sentence and exit code 1', async (t) => {
   const { url } = await createScratchDatabase(t)
   const nowhere = new URL(url)
   nowhere.port = '1'
   for (const [command, args, env, expected] of [
     ['migrate-cli', [], { DATABASE_URL: nowhere.href }, /^The database cannot be reached \(.*\): start it, or .*\.\n$/],
+    [
+      'migrate-cli',
+      [],
+      { DATABASE_URL: url, DATABASE_WAIT_MS: '5s' },
+      /^DATABASE_WAIT_MS must be a whole number from 0 to 600000, not "5s"\.\n$/,
+    ],
     ['migrate-cli', [], { DATABASE_URL: 'nonsense' }, /^DATABASE_URL is not an address: write .*\.\n$/],
     [
       'migrate-cli',
