@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
 import type { Chart } from '../applications.ts'
 import { build } from '../kustomize.ts'
 import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
@@ -45,14 +46,21 @@ async function gatewayValues(folder: string): Promise<Record<string, string>> {
   }
 }
 
+const platform = join(import.meta.dirname, '../../platform')
+
+/** Removes the definitions that the values of this repository turn off, by `crds.createKIND` or `crds.PLURAL.enabled`. */
+async function withoutTurnedOff(chart: string, definitions: Manifest[]): Promise<Manifest[]> {
+  const { crds = {} } = parse(await readFile(join(platform, chart, 'values.yaml'), 'utf8')) ?? {}
+  return definitions.filter(({ spec }) => {
+    const { kind, plural } = (spec as { names: { kind: string; plural: string } }).names
+    return crds[`create${kind}`] !== false && crds[plural]?.enabled !== false
+  })
+}
+
 /** Definitions that a release puts into its chart, or that a chart of another repository has. */
 const definitions = (program: ProgramWithSources, path: string) => async () => {
-  const folder = await ofProgram(program, path)
-  const files: Record<string, string> = {}
-  for (const name of await readdir(folder)) {
-    if (name !== 'kustomization.yaml') files[`crds/${name}`] = await readFile(join(folder, name), 'utf8')
-  }
-  return files
+  const found = await withoutTurnedOff(program, await fromFolder(program, path)())
+  return Object.fromEntries(found.map((definition) => [`crds/${definition.metadata.name}.yaml`, stringify(definition)]))
 }
 
 const manifests = (read: () => Promise<Manifest[]>, changes: Changes = {}): ChartSource => ({
@@ -209,7 +217,10 @@ const chartSources: Record<string, ChartSource> = {
   loki: stub('Loki is in no registry that this machine reaches'),
   'metrics-server': ownChart('metrics-server', 'charts/metrics-server'),
   'opentelemetry-collector': stub('the Collector takes minutes to build; issue 16 starts it'),
-  'prometheus-operator-crds': manifests(fromFolder('prometheus-operator', 'example/prometheus-operator-crd')),
+  'prometheus-operator-crds': manifests(async () => {
+    const all = await fromFolder('prometheus-operator', 'example/prometheus-operator-crd')()
+    return withoutTurnedOff('prometheus-operator-crds', all)
+  }),
   tempo: stub('Tempo is in no registry that this machine reaches'),
 }
 

@@ -34,6 +34,7 @@ export async function createContext(
     images,
     folder,
     address: serviceAddress,
+    slowness: 1,
     authority,
     notify: () => notify(kubernetes, fork),
   }

@@ -81,7 +81,7 @@ const step = ({ name, variant, seen }: BadRelease): Step => ({
     if (probed.failures.length > 0) {
       throw new Error(`${probed.failures.length} of ${probed.requests} requests failed: ${probed.failures[0]}.`)
     }
-    if (took > mostSeconds) throw new Error(`The rollback took ${took} s.`)
+    if (took > mostSeconds * context.slowness) throw new Error(`The rollback took ${took} s.`)
     return `rollback ${took} s, 0 of ${probed.requests} requests failed`
   },
 })
