@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import { isIP } from 'node:net'
 import { compile } from '@fastify/proxy-addr'
 import { type FastifyHttpOptions, LogController } from 'fastify'
 import type { Config } from './config.ts'
@@ -49,11 +50,18 @@ function readProxies(setting: string | undefined): string[] | false {
   if (setting === undefined) return false
   const proxies = setting.split(',')
   for (const proxy of proxies) {
-    try {
-      compile(proxy)
-    } catch {
-      throw new Error(`TRUSTED_PROXIES has "${proxy}": write addresses and CIDRs of your proxies, such as 10.0.0.0/8.`)
-    }
+    if (isProxy(proxy)) continue
+    throw new Error(`TRUSTED_PROXIES has "${proxy}": write addresses and CIDRs of your proxies, such as 10.0.0.0/8.`)
   }
   return proxies
+}
+
+/** Fastify reads short forms differently from people: 10/8 is 0.0.0.10/8 to it, and 010.0.0.0 is 8.0.0.0. */
+function isProxy(proxy: string): boolean {
+  try {
+    compile(proxy)
+    return isIP(proxy.split('/', 1)[0] ?? '') !== 0
+  } catch {
+    return false
+  }
 }
