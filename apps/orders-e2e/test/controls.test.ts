@@ -11,7 +11,9 @@ const folder = join(import.meta.dirname, '../src/faults')
 function preload(name: string): Promise<string> {
   const env = { PATH: process.env.PATH, ...preloaded(name) }
   return new Promise((resolve) => {
-    execFile(process.execPath, ['--eval', ''], { env }, (error, _stdout, stderr) => resolve(error ? stderr : ''))
+    execFile(process.execPath, ['--eval', ''], { env }, (error, _stdout, stderr) =>
+      resolve(error ? stderr || error.message : ''),
+    )
   })
 }
 

@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parse, stringify } from 'yaml'
+import { parse } from 'yaml'
 import type { Chart } from '../applications.ts'
 import { build } from '../kustomize.ts'
-import { type Changes, type Manifest, readManifests, toTemplates } from './manifest-templates.ts'
+import { type Changes, type Manifest, readManifests, toTemplates, yaml } from './manifest-templates.ts'
 import { versionOf } from './pins.ts'
 import { type ProgramWithSources, sourceFolder } from './programs.ts'
 import { prometheusStack } from './prometheus-chart.ts'
@@ -60,7 +60,7 @@ async function withoutTurnedOff(chart: string, definitions: Manifest[]): Promise
 /** Definitions that a release puts into its chart, or that a chart of another repository has. */
 const definitions = (program: ProgramWithSources, path: string) => async () => {
   const found = await withoutTurnedOff(program, await fromFolder(program, path)())
-  return Object.fromEntries(found.map((definition) => [`crds/${definition.metadata.name}.yaml`, stringify(definition)]))
+  return Object.fromEntries(found.map((definition) => [`crds/${definition.metadata.name}.yaml`, yaml(definition)]))
 }
 
 const manifests = (read: () => Promise<Manifest[]>, changes: Changes = {}): ChartSource => ({

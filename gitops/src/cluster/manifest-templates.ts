@@ -90,4 +90,4 @@ function defaults(manifests: Manifest[]): Record<string, unknown> {
 }
 
 /** Helm reads YAML 1.1, where a plain `no` is a boolean. */
-const yaml = (value: unknown) => stringify(value, { version: '1.1', lineWidth: 0 })
+export const yaml = (value: unknown) => stringify(value, { version: '1.1', lineWidth: 0 })

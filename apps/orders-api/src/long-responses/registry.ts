@@ -117,7 +117,7 @@ export function createLongResponses({ slots, now, windowMs, onTooSlow }: Options
       if (response.writableFinished || response.destroyed) return
       request.log.warn(
         { reqId: request.id, code: error.code },
-        `the connection of an ${kind} was closed before its end`,
+        `the connection of a response (${kind}) was closed before its end`,
       )
       response.destroy()
     }

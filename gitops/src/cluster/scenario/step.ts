@@ -21,8 +21,8 @@ export type Context = {
   /** Sends Argo CD the forge's notification of the last push. */
   notify: () => Promise<void>
   /**
-   * How many times longer than 10 minutes the first sync took; at least 1. Limits in seconds are multiplied by it: they hold
-   * on a machine that makes the first sync within 10 minutes.
+   * How many times longer than 10 minutes the first sync took, from 1 to 2.5. Limits in seconds are multiplied by it: they
+   * hold on a machine that makes the first sync within 10 minutes.
    */
   slowness: number
   /** Absent where the cluster is not made of this machine's processes (kind). */
