@@ -82,6 +82,7 @@ t.test('database errors are counted by kind, from zero', async (t) => {
   const [refused, probed] = await Promise.all([send('GET', '/orders'), send('GET', '/readyz')])
   t.match(refused, { status: 503, json: { error: 'DATABASE_UNAVAILABLE' } })
   t.match(probed, { status: 200, json: { database: 'unreachable' } })
+  while ((await errors('probe')) === 0) await delay(10)
   await session.query('ROLLBACK')
   t.same([await errors('request'), await errors('probe')], [1, 1])
 

@@ -2,6 +2,7 @@ import { createCluster, createScratchDatabase } from '@orders/database/testing'
 import t from 'tap'
 import { delayCommits, placeCarelessly } from '../src/faults/careless-database.ts'
 import { check } from '../src/faults/checker.ts'
+import { freeze } from '../src/faults/frozen-postgres.ts'
 import { place, send } from '../src/faults/http.ts'
 import type { Journal } from '../src/faults/journal.ts'
 import { type Load, startLoad } from '../src/faults/load.ts'
@@ -61,6 +62,20 @@ t.test('kill -9 of PostgreSQL under load loses nothing, and the API outlives it'
   t.strictSame(unexplained.slice(0, 3), [], 'each request was answered, and told to come again')
   const health = await send(`${service.url}/livez`)
   t.equal(health.status, 200, 'the process that was started first still serves')
+})
+
+t.test('a PostgreSQL that hangs leaves the API ready', async (t) => {
+  const cluster = await createCluster(t)
+  const service = await serve(t, { DATABASE_URL: cluster.url })
+  // So that connections are open which hang, rather than ones that cannot be opened.
+  await Promise.all(Array.from({ length: 30 }, (_, index) => send(`${service.url}/orders?limit=${index + 1}`)))
+  const thaw = await freeze(await connect(t, cluster.url))
+  t.teardown(thaw)
+  const request = send(`${service.url}/orders/none`)
+  const probe = send(`${service.url}/readyz`)
+  t.equal(await Promise.race([request, probe]), await probe, 'a probe does not wait as long as a request')
+  t.match(await probe, { status: 200, body: /"database":"unreachable"/ })
+  t.match(await request, { status: 503, headers: { 'retry-after': /^[1-9]\d*$/ } })
 })
 
 t.test('kill -9 of the API under load loses nothing', async (t) => {

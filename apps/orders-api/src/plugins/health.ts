@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { assertSchema, DatabaseError } from '@orders/database'
 import { Problem } from '@orders/schema'
 import { Type } from '@sinclair/typebox'
@@ -14,6 +15,8 @@ declare module 'fastify' {
 }
 
 const checkForMs = 1000
+// Kubernetes waits 2 s for a probe (gitops/apps/orders/base/deployment.yaml).
+const longestCheckMs = 1000
 const Health = Type.Object({ status: Type.String() })
 const Readiness = Type.Object({ status: Type.String(), database: Type.Optional(Type.String()) })
 
@@ -27,15 +30,18 @@ const NotReady = {
 
 type Options = { version: { version: string; commit: string; image_digest?: string } }
 
+type DatabaseState = 'ok' | 'unreachable' | 'schema too old' | 'not durable'
+
 /**
- * Liveness, readiness, version. A database that goes away later leaves a process ready: all would turn at once, and
- * callers would meet a load balancer's error instead of ours (503 with Retry-After). So does one that is not durable:
+ * Liveness, readiness, version. A database that goes away or hangs later leaves a process ready: all would turn at once,
+ * and callers would meet a load balancer's error instead of ours (503 with Retry-After). So does one that is not durable:
  * reads work.
  */
 async function health(app: FastifyInstance, { version }: Options) {
   let draining = false
   let checkedAt = Number.NEGATIVE_INFINITY
-  let check: Promise<'ok' | 'unreachable' | 'schema too old' | 'not durable'> = Promise.resolve('ok')
+  let checking = false
+  let state: Promise<DatabaseState> = Promise.resolve('ok')
 
   app.decorate('startDraining', () => {
     draining = true
@@ -43,17 +49,25 @@ async function health(app: FastifyInstance, { version }: Options) {
   })
 
   function databaseState() {
-    if (performance.now() - checkedAt < checkForMs) return check
+    if (checking || performance.now() - checkedAt < checkForMs) return state
     checkedAt = performance.now()
-    check = Promise.all([assertSchema(app.database), app.database.checkDurability()]).then(
-      () => (app.database.durabilityFault() === undefined ? 'ok' : 'not durable'),
-      (error) => {
-        if (error instanceof DatabaseError) return 'schema too old'
-        app.meters.onDatabaseError('probe')
-        return 'unreachable'
-      },
-    )
-    return check
+    checking = true
+    const check = checkDatabase().finally(() => {
+      checking = false
+    })
+    state = Promise.race([check, delay(longestCheckMs, 'unreachable' as const, { ref: false })])
+    return state
+  }
+
+  async function checkDatabase(): Promise<DatabaseState> {
+    try {
+      await Promise.all([assertSchema(app.database), app.database.checkDurability()])
+    } catch (error) {
+      if (error instanceof DatabaseError) return 'schema too old'
+      app.meters.onDatabaseError('probe')
+      return 'unreachable'
+    }
+    return app.database.durabilityFault() === undefined ? 'ok' : 'not durable'
   }
 
   const alive = (summary: string) => ({
