@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
 
 export type Probed = { requests: number; failures: string[] }
 export type Prober = {
@@ -41,6 +42,12 @@ export function probe(url: URL, options: ProbeOptions = {}): Prober {
   }
 }
 
+/** Returns how many requests there were. Throws an Error that states how many failed, and the first and the last of them. */
+export function assertNoneFailed({ requests, failures }: Probed): number {
+  if (failures.length === 0) return requests
+  throw new Error(`${failures.length} of ${requests} requests failed, from ${failures[0]} to ${failures.at(-1)}.`)
+}
+
 async function get(url: URL, ca?: string, headers: Record<string, string> = {}): Promise<string | undefined> {
   const signal = AbortSignal.timeout(5000)
   const secure = url.protocol === 'https:'
@@ -49,7 +56,6 @@ async function get(url: URL, ca?: string, headers: Record<string, string> = {}):
     : httpRequest(url, { headers, agent: false, signal })
   asking.end()
   const [answer] = await once(asking, 'response')
-  answer.resume()
-  await once(answer, 'end')
-  return answer.statusCode >= 200 && answer.statusCode < 300 ? undefined : `status ${answer.statusCode}`
+  const body = await text(answer)
+  return answer.statusCode >= 200 && answer.statusCode < 300 ? undefined : `status ${answer.statusCode} ${body}`
 }

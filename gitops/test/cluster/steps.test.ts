@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import t from 'tap'
 import { tracesIn } from '../../src/cluster/machine.ts'
-import { probe } from '../../src/cluster/prober.ts'
+import { assertNoneFailed, probe } from '../../src/cluster/prober.ts'
 import { guideCommand } from '../../src/cluster/scenario/guide.ts'
 import { restoring } from '../../src/cluster/scenario/restoring.ts'
 import { type Context, runSteps, table } from '../../src/cluster/scenario/step.ts'
@@ -40,7 +40,7 @@ t.test('waiting ends when nothing is missing, or names what is', async (t) => {
 
 t.test('the prober reports every failure', async (t) => {
   let status = 200
-  const server = createServer((_, answer) => answer.writeHead(status).end()).listen(0, '127.0.0.1')
+  const server = createServer((_, answer) => answer.writeHead(status).end('busy')).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const url = new URL(`http://127.0.0.1:${(server.address() as { port: number }).port}`)
   const received = async (count: number) => {
@@ -48,11 +48,16 @@ t.test('the prober reports every failure', async (t) => {
   }
   const good = probe(url, { perSecond: 200 })
   await received(3)
-  t.same((await good.stop()).failures, [])
+  t.not(assertNoneFailed(await good.stop()), 0)
   status = 503
   const bad = probe(url, { perSecond: 200 })
   await received(2)
-  t.match((await bad.stop()).failures, [/status 503/])
+  const probed = await bad.stop()
+  t.match(probed.failures, [/status 503 busy$/])
+  t.throws(
+    () => assertNoneFailed(probed),
+    /^(\d+) of \1 requests failed, from .+ status 503 busy to .+ status 503 busy\.$/,
+  )
   server.close()
   const alone = probe(url, { perSecond: 200 })
   await until('a failure', 1, async () => (alone.failures.length > 0 ? [] : ['none yet']), 1)
@@ -69,7 +74,8 @@ t.test('a failed step that others need ends the run, and any other does not', as
       return 'fine'
     },
   })
-  const context = {} as Context
+  const kubectl = async (...args: string[]) => `the ${args[2]} of the service`
+  const context = { kubernetes: { kubectl } } as unknown as Context
   const rows = await runSteps([step('a', true), step('b', false), step('c', true)], context, new Set(['a']))
   t.same(
     rows.map(({ result }) => result),
@@ -81,6 +87,7 @@ t.test('a failed step that others need ends the run, and any other does not', as
     ['FAILED', 'not run'],
   )
   t.same(ran, ['a', 'b', 'c', 'd'])
+  t.match(rows[1]?.value, /^broken\nthe pods of the service\nthe events of the service$/)
   t.match(table(rows), /\| b +\| 0 +\| FAILED +\| broken \|/)
 })
 

@@ -1,5 +1,5 @@
 import type { Resource } from '../kubernetes.ts'
-import { type Probed, probe } from '../prober.ts'
+import { assertNoneFailed, type Probed, probe } from '../prober.ts'
 import type { Variant } from '../release-images.ts'
 import { until } from '../until.ts'
 import { application, refresh, synced } from './argocd.ts'
@@ -78,11 +78,9 @@ const step = ({ name, variant, seen }: BadRelease): Step => ({
     } finally {
       probed = await prober.stop()
     }
-    if (probed.failures.length > 0) {
-      throw new Error(`${probed.failures.length} of ${probed.requests} requests failed: ${probed.failures[0]}.`)
-    }
+    const requests = assertNoneFailed(probed)
     if (took > mostSeconds * context.slowness) throw new Error(`The rollback took ${took} s.`)
-    return `rollback ${took} s, 0 of ${probed.requests} requests failed`
+    return `rollback ${took} s, 0 of ${requests} requests failed`
   },
 })
 

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Probed, probe } from '../prober.ts'
+import { assertNoneFailed, type Probed, probe } from '../prober.ts'
 import type { Variant } from '../release-images.ts'
 import { until } from '../until.ts'
 import { commit, refresh, synced } from './argocd.ts'
@@ -98,7 +98,7 @@ async function beside(context: Context, act: () => Promise<void>): Promise<Probe
 
 async function completes(context: Context): Promise<number[]> {
   const weights = new Set<number>()
-  const { failures, requests } = await beside(context, async () => {
+  const probed = await beside(context, async () => {
     await release(context, 'A release by canary')
     await refresh(context, 'orders')
     const old = (await rollout(context))?.stableRS
@@ -110,7 +110,7 @@ async function completes(context: Context): Promise<number[]> {
       return status?.phase === 'Healthy' && status.stableRS !== old ? [] : [state]
     })
   })
-  if (failures.length > 0) throw new Error(`${failures.length} of ${requests} requests failed: ${failures[0]}.`)
+  assertNoneFailed(probed)
   for (const weight of [5, 25, 50]) if (!weights.has(weight)) throw new Error(`The canary alone never had ${weight} %.`)
   await synced(context, 'the release is complete', 5, ['orders'])
   return [...weights].filter((weight) => weight > 0)
@@ -154,7 +154,7 @@ async function aborts(context: Context): Promise<string> {
   })
   const took = Math.round((performance.now() - started) / 1000)
   await assertAbortedByErrors(context)
-  if (!failures.some((failure) => failure.endsWith('status 500'))) {
+  if (!failures.some((failure) => failure.includes(' status 500 '))) {
     throw new Error('No request reached the canary with errors.')
   }
   const { headers } = await signIn(context)

@@ -53,7 +53,10 @@ export async function runSteps(steps: Step[], context: Context, required: Set<st
     const started = performance.now()
     const row = await run(context).then(
       (value): Row => ({ name, seconds: 0, result: 'passed', value }),
-      (error: Error): Row => ({ name, seconds: 0, result: 'FAILED', value: error.message }),
+      async (error: Error): Promise<Row> => {
+        const value = `${error.message}\n${await serviceState(context)}`
+        return { name, seconds: 0, result: 'FAILED', value }
+      },
     )
     row.seconds = Math.round((performance.now() - started) / 1000)
     rows.push(row)
@@ -61,6 +64,15 @@ export async function runSteps(steps: Step[], context: Context, required: Set<st
     if (row.result === 'FAILED' && required.has(name)) broken = name
   }
   return rows
+}
+
+/** The pods of the service and its last events, for a reader who has only the output of the run. */
+async function serviceState({ kubernetes }: Context): Promise<string> {
+  const get = (...args: string[]) =>
+    kubernetes.kubectl('--namespace=orders-local', 'get', ...args).catch((error: Error) => error.message)
+  const pods = await get('pods')
+  const events = await get('events', '--sort-by=.metadata.creationTimestamp', '--no-headers')
+  return `${pods}\n${events.split('\n').slice(-20).join('\n')}`
 }
 
 /**

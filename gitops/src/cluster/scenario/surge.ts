@@ -1,4 +1,4 @@
-import { type Probed, probe } from '../prober.ts'
+import { assertNoneFailed, type Probed, probe } from '../prober.ts'
 import { refresh, synced } from './argocd.ts'
 import { atScale, namespace, ready } from './at-scale.ts'
 import type { Context, Step } from './step.ts'
@@ -39,9 +39,7 @@ async function releaseAtFullScale(context: Context): Promise<string> {
   }
   const refused = (await refusedPods(context)) - before
   if (refused > 0) throw new Error(`The quota refused to create a pod ${refused} times.`)
-  const { requests, failures } = probed
-  if (failures.length > 0) throw new Error(`${failures.length} of ${requests} requests failed: ${failures[0]}.`)
-  return `${most.api + most.worker} pods replaced, none refused, 0 of ${requests} requests failed`
+  return `${most.api + most.worker} pods replaced, none refused, 0 of ${assertNoneFailed(probed)} requests failed`
 }
 
 /** How often a pod was not created because of the quota. */
