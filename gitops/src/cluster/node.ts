@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { addresses, type NodeAddress, nodes, registryPort } from './addresses.ts'
+import { addresses, type NodeAddress, registryPort } from './addresses.ts'
 import type { ControlPlane, Programs } from './control-plane.ts'
 import type { Kubernetes } from './kubernetes.ts'
 import { cgroup } from './machine.ts'
@@ -122,14 +121,9 @@ function mountEmpty(where: Where, path: string): void {
   execFileSync('nsenter', [...where, 'mount', '-t', 'tmpfs', 'tmpfs', path])
 }
 
-/**
- * The parent of the node's pods, in every hierarchy of cgroup version 1, or in the one of version 2. A node has the
- * processors of this machine for its pods: without a weight, all pods together would have the share of one program of the
- * control plane, and probes fail while it is busy.
- */
+/** The parent of the node's pods, in every hierarchy of cgroup version 1, or in the one of version 2. */
 function createCgroup(name: string): void {
   const version2 = existsSync('/sys/fs/cgroup/cgroup.controllers')
-  const processors = nodes.length * availableParallelism()
   for (const root of version2 ? ['/sys/fs/cgroup'] : globSync('/sys/fs/cgroup/*/')) {
     for (const path of [join(root, cgroup), join(root, cgroup, name)]) {
       mkdirSync(path, { recursive: true })
@@ -137,11 +131,6 @@ function createCgroup(name: string): void {
         if (version2 || !existsSync(join(path, file))) continue
         writeFileSync(join(path, file), readFileSync(join(root, file)))
       }
-    }
-    // Of version 1 and 2; 1024 and 100 are what a program has, and 10,000 is the most of version 2.
-    for (const [file, weight] of Object.entries({ 'cpu.shares': 1024 * processors, 'cpu.weight': 100 * processors })) {
-      const path = join(root, cgroup, file)
-      if (existsSync(path)) writeFileSync(path, `${Math.min(weight, 10_000)}`)
     }
   }
 }
