@@ -35,6 +35,7 @@ export async function createContext(
     folder,
     address: serviceAddress,
     slowness: 1,
+    starved: () => 0,
     authority,
     notify: () => notify(kubernetes, fork),
   }
