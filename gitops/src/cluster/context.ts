@@ -35,7 +35,6 @@ export async function createContext(
     folder,
     address: serviceAddress,
     slowness: 1,
-    starved: () => 0,
     authority,
     notify: () => notify(kubernetes, fork),
   }

@@ -20,7 +20,6 @@ import { readPrograms } from './program-paths.ts'
 import { provenance } from './provenance.ts'
 import { type Context, runScenario, summary } from './scenario/step.ts'
 import { requiredSteps, shortSteps, steps } from './scenario/steps.ts'
-import { starvedSeconds, watchStarvation } from './starvation.ts'
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: insideOptions })
 const [folder = ''] = positionals
@@ -68,10 +67,7 @@ async function deployable(machine: Machine, programs: Programs): Promise<Context
   takePluginFromImage(fork.clone)
   fork.commit('Pin the images that this cluster has')
   await prepare(machine, forge.hosts)
-  watchStarvation(machine.logs)
-  const starved = (since: number) => starvedSeconds(machine.logs, since)
-  const context = await createContext(kubernetes, fork, folder, registry)
-  return { ...context, starved, local: { machine, forge, charts, programs } }
+  return { ...(await createContext(kubernetes, fork, folder, registry)), local: { machine, forge, charts, programs } }
 }
 
 /** No release of the plugin can be downloaded here: the image of the controller has the plugin. */

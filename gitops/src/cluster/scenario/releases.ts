@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { repeatIfStarved } from '../starvation.ts'
 import { until } from '../until.ts'
 import { application, refresh, synced } from './argocd.ts'
 import { ask } from './client.ts'
@@ -40,35 +39,33 @@ async function phases(context: Context, start: number, image: string): Promise<s
 
 export const commitToLive: Step = {
   name: `from push to live within ${mostSeconds} s, notified by the webhook`,
-  run: (context) => repeatIfStarved(context.starved, () => pushToLive(context)),
-}
-
-async function pushToLive(context: Context): Promise<string> {
-  const { fork, images } = context
-  const source = fork.emptyCommit('A newer release')
-  const image = await images.push(source)
-  await synced(context, 'nothing else changes', 5)
-  fork.release('bump', '--env', 'local', '--image', image, '--commit', source)
-  const pushed = new Date()
-  const started = performance.now()
-  await context.notify()
-  await until(
-    'the new commit is served',
-    5,
-    async () => {
-      const commit = await servedCommit(context)
-      return commit === source ? [] : [`${commit} is served`]
-    },
-    250,
-  )
-  const took = Math.round((performance.now() - started) / 1000)
-  const how = await phases(context, pushed.getTime(), image)
-  if (took > mostSeconds * context.slowness) throw new Error(`${took} s passed: ${how}.`)
-  const since = `--since-time=${pushed.toISOString()}`
-  const log = await context.kubernetes.kubectl('--namespace=argocd', 'logs', 'deployment/argocd-server', since)
-  if (!log.includes("Requested app 'orders' refresh")) throw new Error('Argo CD did not heed the webhook.')
-  await synced(context, 'the release is complete', 5, ['orders'])
-  return `${took} s: ${how}`
+  run: async (context) => {
+    const { fork, images } = context
+    const source = fork.emptyCommit('A newer release')
+    const image = await images.push(source)
+    await synced(context, 'nothing else changes', 5)
+    fork.release('bump', '--env', 'local', '--image', image, '--commit', source)
+    const pushed = new Date()
+    const started = performance.now()
+    await context.notify()
+    await until(
+      'the new commit is served',
+      5,
+      async () => {
+        const commit = await servedCommit(context)
+        return commit === source ? [] : [`${commit} is served`]
+      },
+      250,
+    )
+    const took = Math.round((performance.now() - started) / 1000)
+    const how = await phases(context, pushed.getTime(), image)
+    if (took > mostSeconds * context.slowness) throw new Error(`${took} s passed: ${how}.`)
+    const since = `--since-time=${pushed.toISOString()}`
+    const log = await context.kubernetes.kubectl('--namespace=argocd', 'logs', 'deployment/argocd-server', since)
+    if (!log.includes("Requested app 'orders' refresh")) throw new Error('Argo CD did not heed the webhook.')
+    await synced(context, 'the release is complete', 5, ['orders'])
+    return `${took} s: ${how}`
+  },
 }
 
 export const promotion: Step = {

@@ -25,8 +25,6 @@ export type Context = {
    * hold on a machine that makes the first sync within 10 minutes.
    */
   slowness: number
-  /** In how many seconds since an instant (milliseconds since 1970) the pods of the cluster starved; 0 where that is unknown. */
-  starved: (since: number) => number
   /** Absent where the cluster is not made of this machine's processes (kind). */
   local?: { machine: Machine; forge: Forge; charts: ChartRepositories; programs: Programs }
 }
