@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { createCluster, createScratchDatabase } from '@orders/database/testing'
 import t from 'tap'
 import { delayCommits, placeCarelessly } from '../src/faults/careless-database.ts'
@@ -72,6 +73,7 @@ t.test('a PostgreSQL that hangs leaves the API ready', async (t) => {
   const thaw = await freeze(await connect(t, cluster.url))
   t.teardown(thaw)
   const request = send(`${service.url}/orders/none`)
+  await delay(500) // both would wait as long for their queries: without this, the probe could be the first
   const probe = send(`${service.url}/readyz`)
   t.equal(await Promise.race([request, probe]), await probe, 'a probe does not wait as long as a request')
   t.match(await probe, { status: 200, body: /"database":"unreachable"/ })

@@ -74,7 +74,7 @@ t.test('a failed step that others need ends the run, and any other does not', as
       return 'fine'
     },
   })
-  const kubectl = async (...args: string[]) => `the ${args[2]} of the service`
+  const kubectl = async (...args: string[]) => `the ${args.at(2) === 'get' ? 'pods' : 'events'} of the service`
   const context = { kubernetes: { kubectl } } as unknown as Context
   const rows = await runSteps([step('a', true), step('b', false), step('c', true)], context, new Set(['a']))
   t.same(

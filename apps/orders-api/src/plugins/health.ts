@@ -41,6 +41,7 @@ async function health(app: FastifyInstance, { version }: Options) {
   let draining = false
   let checkedAt = Number.NEGATIVE_INFINITY
   let checking = false
+  let isTooOld = false
   let state: Promise<DatabaseState> = Promise.resolve('ok')
 
   app.decorate('startDraining', () => {
@@ -50,22 +51,30 @@ async function health(app: FastifyInstance, { version }: Options) {
 
   function databaseState() {
     if (checking || performance.now() - checkedAt < checkForMs) return state
-    checkedAt = performance.now()
     checking = true
-    const check = checkDatabase().finally(() => {
+    const check = checkDatabase().then((found) => {
       checking = false
+      checkedAt = performance.now()
+      if (found !== 'unreachable') isTooOld = found === 'schema too old'
+      state = Promise.resolve(verdict(found))
+      return found
     })
-    state = Promise.race([check, delay(longestCheckMs, 'unreachable' as const, { ref: false })])
+    const late = delay(longestCheckMs, 'unreachable' as const, { ref: false })
+    state = Promise.race([check, late]).then((found) => {
+      if (found === 'unreachable') app.meters.onDatabaseError('probe')
+      return verdict(found)
+    })
     return state
   }
+
+  /** A database that does not answer says nothing about its schema, so a process that is too old for it stays so. */
+  const verdict = (found: DatabaseState) => (found === 'unreachable' && isTooOld ? 'schema too old' : found)
 
   async function checkDatabase(): Promise<DatabaseState> {
     try {
       await Promise.all([assertSchema(app.database), app.database.checkDurability()])
     } catch (error) {
-      if (error instanceof DatabaseError) return 'schema too old'
-      app.meters.onDatabaseError('probe')
-      return 'unreachable'
+      return error instanceof DatabaseError ? 'schema too old' : 'unreachable'
     }
     return app.database.durabilityFault() === undefined ? 'ok' : 'not durable'
   }

@@ -128,6 +128,7 @@ export const proberControl: Step = {
     let probed: Probed
     try {
       await kubectl('-n', namespace, 'delete', 'service', 'orders-api')
+      await until('a request fails', 1, async () => (prober.failures.length > 0 ? [] : ['none yet']), 100)
       await synced(context, 'Argo CD has put the Service back', 5, ['orders'])
     } finally {
       probed = await prober.stop()

@@ -54,6 +54,7 @@ export async function runSteps(steps: Step[], context: Context, required: Set<st
     const row = await run(context).then(
       (value): Row => ({ name, seconds: 0, result: 'passed', value }),
       async (error: Error): Promise<Row> => {
+        console.log(`failed: ${error.message}`)
         const value = `${error.message}\n${await serviceState(context)}`
         return { name, seconds: 0, result: 'FAILED', value }
       },
@@ -68,11 +69,14 @@ export async function runSteps(steps: Step[], context: Context, required: Set<st
 
 /** The pods of the service and its last events, for a reader who has only the output of the run. */
 async function serviceState({ kubernetes }: Context): Promise<string> {
-  const get = (...args: string[]) =>
-    kubernetes.kubectl('--namespace=orders-local', 'get', ...args).catch((error: Error) => error.message)
-  const pods = await get('pods')
-  const events = await get('events', '--sort-by=.metadata.creationTimestamp', '--no-headers')
-  return `${pods}\n${events.split('\n').slice(-20).join('\n')}`
+  const ask = (...args: string[]) =>
+    kubernetes
+      .kubectl('--namespace=orders-local', '--request-timeout=10s', ...args)
+      .catch((error: Error) => error.message)
+  const pods = await ask('get', 'pods')
+  // Oldest first, by the last time that each was seen.
+  const events = await ask('events', '--no-headers')
+  return `${pods}\n${events.trimEnd().split('\n').slice(-10).join('\n')}`
 }
 
 /**
