@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import t from 'tap'
 import { tracesIn } from '../../src/cluster/machine.ts'
 import { assertNoneFailed, probe } from '../../src/cluster/prober.ts'
+import { synced } from '../../src/cluster/scenario/argocd.ts'
 import { guideCommand } from '../../src/cluster/scenario/guide.ts'
 import { restoring } from '../../src/cluster/scenario/restoring.ts'
 import { type Context, runSteps, table } from '../../src/cluster/scenario/step.ts'
@@ -27,6 +28,19 @@ t.test('only what is Synced and Healthy at the commit is finished', async (t) =>
   ]
   for (const other of others) t.match(unfinished([other], 'r'), [/^orders is /], JSON.stringify(other))
   t.match(unfinished([], 'r'), [/no Application/], 'an empty cluster is not a finished one')
+})
+
+t.test('waiting for named Applications names each that is missing or unfinished', async (t) => {
+  const found: Record<string, Application> = { root: application('Synced', 'Degraded', 'Succeeded') }
+  const read = async (path: string) => found[path.split('/').at(-1) ?? '']
+  const context = { kubernetes: { read }, fork: { tip: () => 'r' } } as unknown as Context
+  const named = ['root', 'orders', 'other']
+  await t.rejects(
+    synced(context, 'all', 0, named),
+    /is Synced, Degraded.*\n {2}orders is missing\n {2}other is missing$/,
+  )
+  for (const name of named) found[name] = application('Synced', 'Healthy', 'Succeeded')
+  await synced(context, 'all', 0, named)
 })
 
 t.test('waiting ends when nothing is missing, or names what is', async (t) => {

@@ -25,11 +25,11 @@ export const refresh = ({ kubernetes }: Context, name = '--all') =>
 /** Waits until every Application (or the named ones) is Synced and Healthy at the tip of the fork. */
 export async function synced(context: Context, what: string, minutes: number, names?: string[]): Promise<void> {
   await until(what, minutes, async () => {
-    // All of them are megabytes: the API server would be busy with this question.
-    const found = names
-      ? await Promise.all(names.map((name) => application(context, name)))
-      : await applications(context)
-    return unfinished(found as Application[], context.fork.tip())
+    const tip = context.fork.tip()
+    if (names === undefined) return unfinished(await applications(context), tip)
+    // One by one: the API server has more to do for a list of all.
+    const found = await Promise.all(names.map((name) => context.kubernetes.read(`${path}/${name}`)))
+    return found.flatMap((one, index) => (one ? unfinished([one as Application], tip) : `${names[index]} is missing`))
   })
 }
 
