@@ -33,9 +33,9 @@ type Options = { version: { version: string; commit: string; image_digest?: stri
 type DatabaseState = 'ok' | 'unreachable' | 'schema too old' | 'not durable'
 
 /**
- * Liveness, readiness, version. A database that goes away or hangs later leaves a process ready: all would turn at once,
- * and callers would meet a load balancer's error instead of ours (503 with Retry-After). So does one that is not durable:
- * reads work.
+ * Liveness, readiness, version. A database that goes away or hangs does not change readiness: otherwise all processes would
+ * become unready at once, and callers would get the error of the load balancer instead of ours (503 with Retry-After). A
+ * database that is not durable leaves a process ready too, because reads still work.
  */
 async function health(app: FastifyInstance, { version }: Options) {
   let draining = false
@@ -67,7 +67,7 @@ async function health(app: FastifyInstance, { version }: Options) {
     return state
   }
 
-  /** A database that does not answer says nothing about its schema, so a process that is too old for it stays so. */
+  /** A database that does not answer says nothing about its schema: a schema that did not fit still counts. */
   const verdict = (found: DatabaseState) => (found === 'unreachable' && isTooOld ? 'schema too old' : found)
 
   async function checkDatabase(): Promise<DatabaseState> {

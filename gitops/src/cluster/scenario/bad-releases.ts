@@ -9,8 +9,8 @@ import type { Context, Step } from './step.ts'
 const namespace = 'orders-local'
 const mostSeconds = 180
 /**
- * A pod of the service has a tenth of a processor while the machine is busy. With 20 requests a second, each on a new
- * connection, that was too little: the service refused requests as too many, whatever the release was.
+ * On a busy machine, a pod gets little more than the tenth of a processor that it requests. That is too little for 20
+ * requests a second, each on a new connection: the service answered them with 503 OVERLOADED, whatever the release was.
  */
 const perSecond = 5
 
